@@ -17,7 +17,9 @@ Latents = jax.Array  # [B, latent_dim]
 Logits = jax.Array  # [B], real numbers before the sigmoid
 Scalar = jax.Array | float  # f32[]: a Python number or a traced scalar
 Params = Any  # pytree of weights
-ModelState = Any  # pytree of what is not trained by gradient (batch statistics, spectral norm); {} if none
+ModelState = (
+    Any  # pytree of what is not trained by gradient (batch statistics, spectral norm); {} if none
+)
 Metrics = dict[str, jax.Array]  # name -> f32[]; under scan, f32[num_steps]
 
 

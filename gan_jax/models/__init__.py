@@ -1,0 +1,1 @@
+"""Network families, one file each: `article` (the tutorial's DCGAN), `mlp`, `dcgan`."""

@@ -1,0 +1,159 @@
+"""Strided "SAME" convolution as three bilinear maps, each with two lowerings.
+
+For images x [B, H, W, I], outputs y [B, ceil(H/s), ceil(W/s), O] and a kernel k [KH, KW, I, O],
+
+    convolve(x, k)            -> y    the convolution
+    convolve_adjoint(y, k)    -> x    its adjoint, the transposed convolution: <convolve(x, k), y> = <x, ...>
+    convolve_kernel(x, y)     -> k    its derivative by the kernel, contracted with y
+
+are closed under differentiation: the gradient of each is made of the other two, so gradients of any order
+(penalties differentiate twice) use the same fast code. Only reverse mode is defined.
+
+Why two lowerings: XLA compiles convolutions well for GPU and TPU, but on CPU its weight gradients run at 1-4
+GFLOP/s, and 45 times slower still inside a loop (jax-ml/jax#12868), where matrix products keep their speed.
+"auto" therefore takes matrix products on CPU and `lax` convolutions elsewhere; docs/design.md has the measurements.
+"""
+
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+from jax import lax
+
+from gan_jax.shifts import gather_patches, scatter_patches
+from gan_jax.types import Array
+
+Lowering = Literal["auto", "matmul", "lax"]
+
+
+class Geometry(NamedTuple):
+    """The static part of a convolution: hashable, so that it can be a non-differentiated argument.
+
+    Attributes:
+      kernel: (KH, KW), pixels.
+      strides: pixels between neighbouring outputs, along height and width.
+      size: (H, W) of the side that is larger, pixels.
+      lowering: "matmul", "lax", or "auto" (matmul on CPU, lax elsewhere).
+    """
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    size: tuple[int, int]
+    lowering: Lowering = "auto"
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def convolve(geometry: Geometry, x: Array, k: Array) -> Array:
+    """Convolve x [B, H, W, I] with k [KH, KW, I, O] to [B, ceil(H/s), ceil(W/s), O]."""
+    return _lower(geometry, _convolve_matmul, _convolve_lax, x, k)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def convolve_adjoint(geometry: Geometry, y: Array, k: Array) -> Array:
+    """Spread y [B, ceil(H/s), ceil(W/s), O] through k [KH, KW, I, O] to [B, H, W, I]."""
+    return _lower(geometry, _adjoint_matmul, _adjoint_lax, y, k)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def convolve_kernel(geometry: Geometry, x: Array, y: Array) -> Array:
+    """Correlate x [B, H, W, I] with y [B, ceil(H/s), ceil(W/s), O] to the shape of a kernel [KH, KW, I, O]."""
+    return _lower(geometry, _kernel_matmul, _kernel_lax, x, y)
+
+
+def _save(function):
+    return lambda geometry, a, b: (function(geometry, a, b), (a, b))
+
+
+convolve.defvjp(
+    _save(convolve),
+    lambda g, saved, dy: (convolve_adjoint(g, dy, saved[1]), convolve_kernel(g, saved[0], dy)),
+)
+convolve_adjoint.defvjp(
+    _save(convolve_adjoint),
+    lambda g, saved, dx: (convolve(g, dx, saved[1]), convolve_kernel(g, dx, saved[0])),
+)
+convolve_kernel.defvjp(
+    _save(convolve_kernel),
+    lambda g, saved, dk: (convolve_adjoint(g, saved[1], dk), convolve(g, saved[0], dk)),
+)
+
+
+def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> Array:
+    if geometry.lowering == "matmul":
+        return matmul(geometry, a, b)
+    if geometry.lowering == "lax":
+        return lax_convolution(geometry, a, b)
+    return lax.platform_dependent(
+        a, b, cpu=partial(matmul, geometry), default=partial(lax_convolution, geometry)
+    )
+
+
+# Matrix products. The larger operand of a product is always a plain reshape of what is stored, never a transpose.
+
+
+def _multiply_first(g: Geometry, inputs: int, outputs: int) -> bool:
+    # With few output channels a patch matrix is as wide as the product is thin (5x5, 128 -> 1: 1 GFLOP/s).
+    # Multiplying pixels first and shifting the few products after costs nothing extra at stride one.
+    return g.strides == (1, 1) and 4 * outputs <= inputs
+
+
+def _convolve_matmul(g: Geometry, x: Array, k: Array) -> Array:
+    inputs, outputs = k.shape[2:]
+    if _multiply_first(g, inputs, outputs):
+        products = _dot(x, _taps_last(k))
+        return scatter_patches(products, g.kernel, g.strides, g.size, mirrored=True)
+    return _dot(gather_patches(x, g.kernel, g.strides), k.reshape(-1, outputs))
+
+
+def _adjoint_matmul(g: Geometry, y: Array, k: Array) -> Array:
+    inputs, outputs = k.shape[2:]
+    if _multiply_first(g, inputs, outputs):
+        return _dot(gather_patches(y, g.kernel, g.strides, mirrored=True), _taps_last(k).T)
+    products = lax.dot_general(y, k.reshape(-1, outputs), (((3,), (1,)), ((), ())))
+    return scatter_patches(products, g.kernel, g.strides, g.size)
+
+
+def _kernel_matmul(g: Geometry, x: Array, y: Array) -> Array:
+    inputs, outputs = x.shape[3], y.shape[3]
+    if _multiply_first(g, inputs, outputs):
+        taps = _correlate(x, gather_patches(y, g.kernel, g.strides, mirrored=True))
+        return _taps_first(taps.reshape(inputs, *g.kernel, outputs))
+    taps = _correlate(gather_patches(x, g.kernel, g.strides), y)
+    return taps.reshape(*g.kernel, inputs, outputs)
+
+
+def _dot(images: Array, matrix: Array) -> Array:
+    return lax.dot_general(images, matrix, (((3,), (0,)), ((), ())))
+
+
+def _correlate(a: Array, b: Array) -> Array:
+    return lax.dot_general(a, b, (((0, 1, 2), (0, 1, 2)), ((), ())))
+
+
+def _taps_last(k: Array) -> Array:
+    return k.transpose(2, 0, 1, 3).reshape(k.shape[2], -1)
+
+
+def _taps_first(k: Array) -> Array:
+    return k.transpose(1, 2, 0, 3)
+
+
+# lax convolutions
+
+
+def _convolve_lax(geometry: Geometry, x: Array, k: Array) -> Array:
+    return lax.conv_general_dilated(
+        x, k, geometry.strides, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _adjoint_lax(geometry: Geometry, y: Array, k: Array) -> Array:
+    x = jax.ShapeDtypeStruct((y.shape[0], *geometry.size, k.shape[2]), y.dtype)
+    (result,) = jax.linear_transpose(lambda x: _convolve_lax(geometry, x, k), x)(y)
+    return result
+
+
+def _kernel_lax(geometry: Geometry, x: Array, y: Array) -> Array:
+    k = jax.ShapeDtypeStruct((*geometry.kernel, x.shape[3], y.shape[3]), x.dtype)
+    (result,) = jax.linear_transpose(lambda k: _convolve_lax(geometry, x, k), k)(y)
+    return result

@@ -1,0 +1,72 @@
+"""Players made of dense layers, for points and for small images."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gan_jax.types import Array
+
+
+class MLPGenerator(nn.Module):
+    """Map latents [B, Z] to samples [B, *output_shape].
+
+    Attributes:
+      output_shape: (2,) for points in the plane, (H, W, C) for images.
+      hidden: widths of the hidden layers.
+      bounded: end with tanh, for images in [-1, 1]; points stay unbounded.
+      batch_norm: normalise each hidden layer before its ReLU.
+      dtype: type of the computation; parameters, statistics and the output are float32.
+    """
+
+    output_shape: tuple[int, ...]
+    hidden: tuple[int, ...] = (128, 128, 128)
+    bounded: bool = False
+    batch_norm: bool = False
+    dtype: Any = jnp.float32
+
+    @property
+    def couples_batch(self) -> bool:
+        """Whether batch norm makes the samples of a batch depend on one another."""
+        return self.batch_norm
+
+    @nn.compact
+    def __call__(self, latents: Array, *, train: bool) -> Array:
+        """Generate samples."""
+        x = latents
+        for i, width in enumerate(self.hidden):
+            x = nn.Dense(width, dtype=self.dtype, name=f"dense_{i}")(x)
+            if self.batch_norm:
+                x = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, name=f"norm_{i}")(x)
+            x = nn.relu(x)
+        x = nn.Dense(math.prod(self.output_shape), dtype=self.dtype, name="output")(x)
+        x = x.astype(jnp.float32).reshape(-1, *self.output_shape)
+        return jnp.tanh(x) if self.bounded else x
+
+
+class MLPDiscriminator(nn.Module):
+    """Map samples [B, ...] to logits [B].
+
+    Attributes:
+      hidden: widths of the hidden layers.
+      maxout_pieces: linear pieces of each hidden unit; 1 is a leaky ReLU of slope 0.2 instead.
+      dtype: type of the computation; parameters and logits are float32.
+    """
+
+    hidden: tuple[int, ...] = (128, 128, 128)
+    maxout_pieces: int = 1
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, samples: Array, *, train: bool) -> Array:
+        """Judge samples."""
+        del train  # neither dropout nor statistics
+        x = samples.reshape(samples.shape[0], -1)
+        for i, width in enumerate(self.hidden):
+            x = nn.Dense(width * self.maxout_pieces, dtype=self.dtype, name=f"dense_{i}")(x)
+            if self.maxout_pieces > 1:
+                x = x.reshape(-1, width, self.maxout_pieces).max(axis=-1)
+            else:
+                x = nn.leaky_relu(x, 0.2)
+        return nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)

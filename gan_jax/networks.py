@@ -1,0 +1,63 @@
+"""The one bridge from Flax Linen to the library: a module becomes a pair of pure functions."""
+
+import jax
+from flax import linen as nn
+
+from gan_jax.types import Array, Key, ModelState, Network, Params
+
+
+def from_linen(module: nn.Module) -> Network:
+    """Wrap a Linen module whose `__call__(x, *, train)` returns one array.
+
+    Everything a module keeps outside "params" (batch statistics, spectral norm's vectors) is its model state:
+    updated when `train` is true, read when it is not. `key` feeds the dropout.
+
+    A module whose samples influence one another says so with a class attribute or property
+    `couples_batch = True`; `init` refuses a batch norm that does not.
+
+    Args:
+      module: the Linen module.
+
+    Returns:
+      A `Network`.
+
+    Raises:
+      ValueError: from `init`, if the module holds a batch norm but does not say `couples_batch`.
+    """
+    couples_batch = bool(getattr(module, "couples_batch", False))
+
+    def init(key: Key, x: Array) -> tuple[Params, ModelState]:
+        params_key, dropout_key = jax.random.split(key)
+        rngs = {"params": params_key, "dropout": dropout_key}
+        variables = dict(module.init(rngs, x, train=False))
+        params = variables.pop("params", {})
+        if not couples_batch and _has_batch_norm(variables):
+            raise ValueError(
+                f"{type(module).__name__} holds a batch norm, which couples the samples of a batch: "
+                "declare `couples_batch = True` on the module"
+            )
+        return params, variables
+
+    def apply(
+        params: Params, model_state: ModelState, x: Array, *, train: bool, key: Key | None = None
+    ) -> tuple[Array, ModelState]:
+        variables = {"params": params, **model_state}
+        rngs = {} if key is None else {"dropout": key}
+        if not train or not model_state:
+            return module.apply(variables, x, train=train, rngs=rngs), model_state
+        y, new_model_state = module.apply(
+            variables, x, train=True, rngs=rngs, mutable=list(model_state)
+        )
+        return y, dict(new_model_state)
+
+    return Network(init, apply, couples_batch)
+
+
+def _has_batch_norm(model_state: ModelState) -> bool:
+    # Linen keeps a batch norm's statistics as "mean" and "var" side by side; spectral norm keeps others.
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(model_state)]
+    owners = {
+        name: {jax.tree_util.keystr(path[:-1]) for path in paths if path[-1].key == name}
+        for name in ("mean", "var")
+    }
+    return bool(owners["mean"] & owners["var"])

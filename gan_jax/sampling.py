@@ -1,0 +1,79 @@
+"""Draw what a GAN needs: latents, real batches, generated images, and paths between latents."""
+
+import jax
+import jax.numpy as jnp
+
+from gan_jax.types import GAN, Array, GANState, Images, Key, Latents
+
+
+def sample_latents(key: Key, num: int, dim: int) -> Latents:
+    """Draw latents from the standard normal distribution, f32[num, dim]."""
+    return jax.random.normal(key, (num, dim))
+
+
+def sample_real(key: Key, data: Array, num: int) -> Images:
+    """Draw real samples with replacement, as floats.
+
+    Args:
+      key: draws the indices.
+      data: uint8 images [N, H, W, C], mapped to [-1, 1] by (x - 127.5) / 127.5; or float points [N, D], kept.
+      num: how many.
+
+    Returns:
+      f32[num, ...].
+    """
+    chosen = data[jax.random.randint(key, (num,), 0, data.shape[0])]
+    return to_signed(chosen) if data.dtype == jnp.uint8 else chosen
+
+
+def to_signed(images: Array) -> Images:
+    """Map uint8 pixels 0..255 to f32 in [-1, 1]."""
+    return (images.astype(jnp.float32) - 127.5) / 127.5
+
+
+def to_pixels(images: Images) -> Array:
+    """Map images in [-1, 1] to the nearest uint8 pixels 0..255."""
+    return jnp.round(jnp.clip(images * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
+
+
+def sample(gan: GAN, state: GANState, latents: Latents, *, ema: bool = True) -> Images:
+    """Generate images in inference mode.
+
+    Args:
+      gan: the game, for its generator.
+      state: the weights and statistics.
+      latents: [N, latent_dim].
+      ema: use the moving average of the weights.
+
+    Returns:
+      Images [N, H, W, C] in [-1, 1], or points [N, 2].
+
+    Raises:
+      ValueError: latents are not of shape [N, latent_dim].
+    """
+    if latents.ndim != 2 or latents.shape[1] != gan.latent_dim:
+        raise ValueError(f"latents must have shape [N, {gan.latent_dim}], got {latents.shape}")
+    params = state.ema_params if ema else state.generator.params
+    images, _ = gan.generator.apply(params, state.generator.model_state, latents, train=False)
+    return images
+
+
+def interpolate(start: Latents, end: Latents, num: int) -> Latents:
+    """Walk from latents to latents along great circles, where a normal sample's density stays the same.
+
+    Args:
+      start: [R, Z].
+      end: [R, Z].
+      num: points on each path, both ends included; at least 2.
+
+    Returns:
+      [R, num, Z].
+
+    Reference: White 2016, section 2.1, arXiv:1609.04468.
+    """
+    a, b = start[:, None, :], end[:, None, :]
+    norms = jnp.linalg.norm(a, axis=-1, keepdims=True) * jnp.linalg.norm(b, axis=-1, keepdims=True)
+    cosine = jnp.sum(a * b, axis=-1, keepdims=True) / norms
+    angle = jnp.arccos(jnp.clip(cosine, -1.0 + 1e-6, 1.0 - 1e-6))
+    t = jnp.linspace(0.0, 1.0, num).reshape(1, num, 1)
+    return (jnp.sin((1.0 - t) * angle) * a + jnp.sin(t * angle) * b) / jnp.sin(angle)

@@ -1,0 +1,122 @@
+"""From a `Config` to a `GAN`: where flags meet the library."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from experiments.config import CROSS_ENTROPIES, Config
+from experiments.program import UserError
+from gan_jax import losses, rules
+from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
+from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
+from gan_jax.networks import from_linen
+from gan_jax.steps import init_state
+from gan_jax.types import GAN, AdversarialLoss
+
+LOSSES = {
+    "non_saturating": losses.non_saturating,
+    "minimax": losses.minimax,
+    "least_squares": losses.least_squares,
+    "hinge": losses.hinge,
+    "wasserstein": losses.wasserstein,
+    "relativistic": losses.relativistic,
+}
+
+UPDATES = {
+    "alternating": rules.alternating,
+    "article": rules.article,
+    "one_stage": rules.one_stage,
+}
+
+
+def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
+    """Assemble the game for samples of a shape: (H, W, C) for images, (D,) for points.
+
+    Raises:
+      UserError: the network cannot make samples of that shape.
+    """
+    try:
+        generator, discriminator = _networks(config, sample_shape)
+    except ValueError as error:
+        raise UserError(f"--network={config.network}: {error}") from error
+    return GAN(
+        generator=from_linen(generator),
+        discriminator=from_linen(discriminator),
+        g_tx=_adam(config, config.g_lr),
+        d_tx=_adam(config, config.d_lr),
+        loss=_loss(config),
+        latent_dim=config.latent_dim,
+        r1_gamma=config.r1_gamma,
+        r2_gamma=config.r2_gamma,
+        gp_weight=config.gp_weight,
+        dragan_weight=config.dragan_weight,
+        ema_half_life_images=config.ema_half_life_images,
+        n_dis=config.n_dis,
+    )
+
+
+def _networks(config: Config, sample_shape: tuple[int, ...]):
+    dtype = jnp.dtype(config.dtype)
+    if config.network == "mlp":
+        hidden = (max(1, round(128 * config.width)),) * 3
+        bounded = len(sample_shape) == 3
+        generator = MLPGenerator(sample_shape, hidden, bounded=bounded, dtype=dtype)
+        return generator, MLPDiscriminator(hidden, dtype=dtype)
+    if len(sample_shape) != 3:
+        raise ValueError(f"needs images [H, W, C], got samples of shape {sample_shape}; try mlp")
+    height, width, channels = sample_shape
+    if config.network == "article":
+        if (height, width) != (28, 28):
+            raise ValueError(f"makes 28x28 images, got {height}x{width}; try dcgan or mlp")
+        generator = ArticleGenerator(config.width, channels, dtype)
+        return generator, ArticleDiscriminator(config.width, dtype=dtype)
+    if height != width:
+        raise ValueError(f"needs square images, got {height}x{width}; try mlp")
+    # Without batch norm where R1/R2 or a paired loss work on single samples (see docs/design.md).
+    batch_norm = config.loss != "relativistic"
+    base_g, base_d = (max(1, round(base * config.width)) for base in (32, 64))
+    generator = DCGANGenerator(height, channels, base_g, batch_norm, dtype)
+    return generator, DCGANDiscriminator(base_d, dtype)
+
+
+def _loss(config: Config) -> AdversarialLoss:
+    if config.loss in CROSS_ENTROPIES:
+        return LOSSES[config.loss](config.real_label, config.fake_label)
+    return LOSSES[config.loss]()
+
+
+def _adam(config: Config, lr: float) -> optax.GradientTransformation:
+    schedule = {
+        "constant": lambda: lr,
+        "linear": lambda: optax.linear_schedule(lr, 0.0, config.num_steps),
+        "cosine": lambda: optax.cosine_decay_schedule(lr, config.num_steps),
+    }[config.lr_schedule]()
+    return optax.adam(schedule, b1=config.b1, b2=config.b2, eps=config.adam_eps)
+
+
+def check(config: Config, gan: GAN, sample_shape: tuple[int, ...]) -> None:
+    """Trace one step without computing it, so that a game that cannot be played is refused before it starts.
+
+    Raises:
+      UserError: the update rule, the loss, the penalties or the shapes do not fit together.
+    """
+    rule = UPDATES[config.update]
+    batch = config.batch_size * rules.real_batches_per_step(rule, gan)
+    images = jax.ShapeDtypeStruct((batch, *sample_shape), jnp.float32)
+    key = jax.random.key(0)
+
+    def one_step(images):
+        return rule(gan, init_state(gan, key, images), images, key=key)
+
+    try:
+        jax.eval_shape(one_step, images)
+    except ValueError as error:
+        raise UserError(f"--update={config.update}: {error}") from error
+
+
+def count_weights(tree) -> int:
+    """Count the numbers in a tree of arrays or shapes."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,71 @@
+"""Start a program: parse flags, and turn what a user can do wrong into one line and exit code 1. Imports no JAX."""
+
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+_OURS = ("gan_jax", "experiments", "__main__")
+
+
+class UserError(Exception):
+    """Something the user can put right; the message is one line and says how."""
+
+
+def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, call `main`, and exit with its code.
+
+    Flags that do not parse, positional arguments, the errors that this project defines and those of the operating
+    system end in one line on standard error and exit code 1. Anything else is a bug and shows its traceback.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if "--help" in argv or "-h" in argv:
+        print(_help(sys.modules["__main__"].__doc__ or ""))
+        sys.exit(0)
+    try:
+        _parse(argv)
+        code = main()
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except Exception as error:
+        if not _is_for_the_user(error):
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 1
+    sys.exit(code or 0)
+
+
+def _parse(argv: list[str]) -> None:
+    positional = flags.FLAGS(argv)[1:]
+    if positional:
+        raise UserError(
+            f"unexpected argument {positional[0]!r}: every option is --name=value, "
+            "and a line of a flagfile begins with -- or #"
+        )
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    module = type(error).__module__.split(".")[0]
+    return isinstance(error, (flags.Error, OSError)) or module in _OURS
+
+
+def _help(description: str) -> str:
+    lines = [description.strip(), ""]
+    for module, module_flags in flags.FLAGS.flags_by_module_dict().items():
+        if module.split(".")[0] not in _OURS and not module.endswith(sys.argv[0]):
+            continue
+        for flag in module_flags:
+            lines.append(f"  --{'[no]' if flag.boolean else ''}{flag.name}")
+            choices = getattr(flag.parser, "enum_values", None)
+            text = f"{flag.help}. " + (f"One of {', '.join(choices)}. " if choices else "")
+            if flag.default is not None:
+                text += f"Default: {flag.default}."
+            lines.extend(textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    lines.append("  --flagfile")
+    lines.append(
+        "      read flags from a file, one --name=value a line; presets: experiments/flags."
+    )
+    return "\n".join(lines)

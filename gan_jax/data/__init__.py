@@ -1,0 +1,103 @@
+"""Data: `load(name)` gives images and labels as arrays, from files, TFDS, scikit-learn or a formula.
+
+`digits` and the point sets need no files. Any other name is looked for in `data_dir`: four IDX files in it or in
+its folder of that name, else a prepared TFDS folder; and is downloaded only if asked.
+"""
+
+import os
+import re
+import warnings
+
+from gan_jax.data import digits, idx, mixtures, tfds
+from gan_jax.data.checksums import Warn
+from gan_jax.data.dataset import SPLITS, DataError, Dataset, fingerprint, make_dataset
+from gan_jax.data.download import DOWNLOADABLE
+from gan_jax.data.download import download as download_idx
+from gan_jax.data.mixtures import POINT_SETS, Mixture, mixture
+from gan_jax.data.tfds import prepare_from_idx
+
+BUILT_IN = ("digits", *POINT_SETS)
+NAMES = (*BUILT_IN, *DOWNLOADABLE)
+
+__all__ = [
+    "BUILT_IN",
+    "NAMES",
+    "SPLITS",
+    "DataError",
+    "Dataset",
+    "Mixture",
+    "fingerprint",
+    "load",
+    "mixture",
+    "prepare_from_idx",
+]
+
+
+def load(
+    name: str,
+    *,
+    split: str = "train",
+    data_dir: str | os.PathLike | None = None,
+    download: bool = False,
+    warn: Warn = warnings.warn,
+) -> Dataset:
+    """Load one split of a data set into memory.
+
+    Args:
+      name: one of `NAMES`, or any data set that lies in `data_dir` (kmnist, emnist/balanced, your own).
+      split: "train" or "test".
+      data_dir: holds the IDX files, or a folder called `name` with them or with what TFDS prepared. Unused by
+        the built-in sets. IDX files go before TFDS, the inner folder before the outer.
+      download: True fetches mnist, fashion_mnist or kmnist into data_dir/name if nothing is there.
+      warn: called with one line if a file of mnist or fashion_mnist is sound but not the published one.
+
+    Returns:
+      The `Dataset`, in the order of its source.
+
+    Raises:
+      DataError: for a name or split that does not exist, data that are missing, unreadable or damaged, and
+        downloads that fail.
+    """
+    if split not in SPLITS:
+        raise DataError(f"expected a split, one of {', '.join(SPLITS)}, got {split!r}; choose one")
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
+        raise DataError(
+            f"expected a data set's name such as {', '.join(NAMES)}, got {name!r}; choose one"
+        )
+    if name in POINT_SETS:
+        return make_dataset(*mixtures.points(name, split), name)
+    if name == "digits":
+        return make_dataset(*digits.digits(split), name)
+    if data_dir is None or not str(data_dir):
+        raise _nothing_found(name, "no data_dir")
+    data_dir = os.path.expanduser(data_dir)
+
+    if (folder := idx.find_folder(name, data_dir)) is not None:
+        return make_dataset(*idx.read_split(name, split, folder, warn=warn), name)
+    if (folder := tfds.find_folder(name, data_dir)) is not None:
+        return make_dataset(*tfds.read(split, folder), name)
+    if not download:
+        raise _nothing_found(name, _describe(name, data_dir))
+    folder = download_idx(name, data_dir)
+    return make_dataset(*idx.read_split(name, split, folder, warn=warn), name)
+
+
+def _nothing_found(name: str, got: str) -> DataError:
+    """The error for data that are nowhere, with what was looked for and what needs no looking."""
+    files = ", ".join(idx.ALL_FILES)
+    return DataError(
+        f"{name}: expected {files} (each with or without .gz) or a prepared TFDS folder, got {got}; set "
+        f"data_dir to where they are, or use --dataset=digits, which needs no download "
+        f"(so do {', '.join(POINT_SETS)})"
+    )
+
+
+def _describe(name: str, data_dir: str) -> str:
+    """Say where was looked, and why nothing was there."""
+    if not os.path.isdir(data_dir):
+        return f"{data_dir}, which is no folder"
+    inner = os.path.join(data_dir, name)
+    for folder in (data_dir, inner):
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            return f"{folder}, which cannot be read"
+    return f"none of them in {inner} or {data_dir}"

@@ -1,0 +1,20 @@
+"""Pictures of a run: sample grids and animations, curves, points of the plane. Writes files.
+
+Every function takes numpy arrays (or what `np.asarray` accepts) and a path. A file appears whole or not at
+all: it is written beside its place and then moved there, so an interrupted run never leaves half a picture,
+and a picture that could not be drawn leaves the old one.
+"""
+
+from gan_jax.plots.charts import save_curves, save_lines
+from gan_jax.plots.pixels import grid, save_animation, save_grid, save_interpolation
+from gan_jax.plots.scatter import save_scatter
+
+__all__ = [
+    "grid",
+    "save_animation",
+    "save_curves",
+    "save_grid",
+    "save_interpolation",
+    "save_lines",
+    "save_scatter",
+]

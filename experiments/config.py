@@ -187,12 +187,9 @@ def _define_running() -> None:
 
 
 def define_flags() -> None:
-    """Define every shared flag. Called once, below, so that importing this module is enough."""
+    """Define every shared flag. An experiment calls this where it would define its own."""
     _define_data()
     _define_networks()
     _define_game()
     _define_optimizers()
     _define_running()
-
-
-define_flags()

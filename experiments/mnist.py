@@ -14,6 +14,8 @@ from pathlib import Path
 from experiments import config as configs
 from experiments import program
 
+configs.define_flags()
+
 GRID = 25  # samples of a picture, 5x5 as in the tutorial
 HELD_OUT = 100  # images on which the balance is watched
 

@@ -27,11 +27,12 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in paths}
 
 
-def describe(leaf: Any) -> str:
+def describe(leaf: Any, name: str = "") -> str:
     """Return dtype and shape, as `float32[3,4]`, or `empty dict` for a subtree without leaves.
 
     Args:
       leaf: an array, abstract or not, or an empty subtree.
+      name: the leaf's, for the message.
 
     Raises:
       CheckpointError: the leaf is something else, such as a Python number.
@@ -39,7 +40,7 @@ def describe(leaf: Any) -> str:
     if hasattr(leaf, "dtype") and hasattr(leaf, "shape"):
         return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
     if jax.tree.structure(leaf).num_leaves:
-        raise CheckpointError(f"leaves must be arrays, got {type(leaf).__name__}")
+        raise CheckpointError(f"leaf {name} must be an array, got {type(leaf).__name__}")
     return f"empty {type(leaf).__name__}"
 
 
@@ -54,11 +55,11 @@ def to_host(state: Any) -> tuple[dict[str, np.ndarray], Record]:
       and the record of all leaves.
 
     Raises:
-      CheckpointError: a leaf is no array, or is split over processes.
+      CheckpointError: a leaf is no array, or is split over processes, or there is no array with bytes.
     """
     arrays, record = {}, {}
     for name, leaf in named_leaves(state).items():
-        record[name] = {"is": describe(leaf)}
+        record[name] = {"is": describe(leaf, name)}
         if hasattr(leaf, "dtype"):
             if _is_key(leaf):
                 record[name]["key_impl"] = str(jax.random.key_impl(leaf))
@@ -66,6 +67,8 @@ def to_host(state: Any) -> tuple[dict[str, np.ndarray], Record]:
             record[name] |= {"bytes_are": describe(array), "crc32": _crc32(array)}
             if array.size:  # Orbax refuses empty arrays
                 arrays[name] = array
+    if not arrays:
+        raise CheckpointError("a state without arrays cannot be saved")
     return arrays, record
 
 
@@ -76,7 +79,7 @@ def compare(record: Record, like_state: Any) -> str | None:
       record: as from `to_host`.
       like_state: pytree of arrays, abstract or not.
     """
-    like = {name: describe(leaf) for name, leaf in named_leaves(like_state).items()}
+    like = {name: describe(leaf, name) for name, leaf in named_leaves(like_state).items()}
     for name in [*like, *(name for name in record if name not in like)]:
         received = record[name]["is"] if name in record else "nothing"
         expected = like.get(name, "nothing")

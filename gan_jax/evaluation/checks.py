@@ -1,9 +1,10 @@
 """Refuse, in one clear line, what no measure can be computed from."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def as_features(name: str, features, min_samples: int = 1) -> np.ndarray:
+def as_features(name: str, features: ArrayLike, min_samples: int = 1) -> np.ndarray:
     """Return `features` as a NumPy array after checking it.
 
     Args:
@@ -15,6 +16,8 @@ def as_features(name: str, features, min_samples: int = 1) -> np.ndarray:
       ValueError: "{name} must have shape [N, D] with N >= 2, got ...", or if a value is NaN or infinite.
     """
     features = np.asarray(features)
+    if features.dtype.name == "bfloat16":  # NumPy alone does not know how to promote it
+        features = features.astype(np.float32)
     if features.ndim != 2 or len(features) < min_samples or features.shape[1] < 1:
         raise ValueError(
             f"{name} must have shape [N, D] with N >= {min_samples}, D >= 1, got {features.shape}"
@@ -26,7 +29,7 @@ def as_features(name: str, features, min_samples: int = 1) -> np.ndarray:
 
 
 def as_feature_pair(
-    features: dict[str, object], min_samples: int = 1
+    features: dict[str, ArrayLike], min_samples: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Check two sets of features, {name: [N, D], other name: [M, D]}, and that their widths agree.
 
@@ -42,7 +45,7 @@ def as_feature_pair(
     return a, b
 
 
-def as_probabilities(name: str, probabilities, ndim: int) -> np.ndarray:
+def as_probabilities(name: str, probabilities: ArrayLike, ndim: int) -> np.ndarray:
     """Return class probabilities [..., K] as float64 after checking that each row is a distribution.
 
     Raises:

@@ -1,13 +1,14 @@
 """Frechet distance between two sets of features: the FID formula, for the features of any network."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gan_jax.evaluation.checks import as_feature_pair, as_features
 
 CHUNK = 4096  # rows turned into float64 at a time
 
 
-def feature_statistics(features) -> tuple[np.ndarray, np.ndarray]:
+def feature_statistics(features: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the unbiased covariance (divisor N - 1) of features, in float64.
 
     Args:
@@ -28,7 +29,9 @@ def feature_statistics(features) -> tuple[np.ndarray, np.ndarray]:
     return mean, scatter / (len(features) - 1)
 
 
-def gaussian_frechet_distance(mean_a, covariance_a, mean_b, covariance_b) -> float:
+def gaussian_frechet_distance(
+    mean_a: ArrayLike, covariance_a: ArrayLike, mean_b: ArrayLike, covariance_b: ArrayLike
+) -> float:
     """Return the squared 2-Wasserstein distance between two Gaussians.
 
     |m_a - m_b|^2 + tr(A) + tr(B) - 2 tr((A B)^{1/2}). The last trace is the sum of the singular values of
@@ -67,7 +70,7 @@ def _symmetric_root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
-def frechet_distance(features_a, features_b) -> float:
+def frechet_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
     """Return the Frechet distance between Gaussians fitted to two sets of features (FID, if from Inception).
 
     Biased upwards, by about c / N: compare only values with the same N, D and feature network, and always
@@ -94,7 +97,12 @@ def frechet_distance(features_a, features_b) -> float:
 
 
 def frechet_distance_infinity(
-    reference, generated, *, num_points: int = 15, min_samples: int | None = None, seed: int = 0
+    reference: ArrayLike,
+    generated: ArrayLike,
+    *,
+    num_points: int = 15,
+    min_samples: int | None = None,
+    seed: int = 0,
 ) -> float:
     """Return the Frechet distance extrapolated to infinitely many generated samples.
 
@@ -115,7 +123,7 @@ def frechet_distance_infinity(
     Raises:
       ValueError: as `frechet_distance`, if num_points < 2, or unless 2 <= min_samples < M.
 
-    Reference: Chong and Forsyth, 2020, section 3, arXiv:1911.07023.
+    Reference: Chong and Forsyth, 2020, "Effectively unbiased FID and Inception score", arXiv:1911.07023.
     """
     reference, generated = as_feature_pair(
         {"reference": reference, "generated": generated}, min_samples=2

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gan_jax.evaluation.checks import as_feature_pair
 
@@ -20,7 +21,9 @@ class KernelDistance(NamedTuple):
     standard_error: float
 
 
-def kernel_distance(features_a, features_b, *, chunk_size: int = 2048) -> float:
+def kernel_distance(
+    features_a: ArrayLike, features_b: ArrayLike, *, chunk_size: int = 2048
+) -> float:
     """Return the unbiased estimate of MMD^2 with the kernel k(x, y) = (x . y / D + 1)^3.
 
     mean over i != j of k(a_i, a_j) + the same for b - 2 mean over all i, j of k(a_i, b_j). Unlike the
@@ -53,7 +56,12 @@ def kernel_distance(features_a, features_b, *, chunk_size: int = 2048) -> float:
 
 
 def kernel_distance_over_subsets(
-    features_a, features_b, *, num_subsets: int = 100, subset_size: int = 1000, seed: int = 0
+    features_a: ArrayLike,
+    features_b: ArrayLike,
+    *,
+    num_subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = 0,
 ) -> KernelDistance:
     """Return the mean of `kernel_distance` over random subsets, as KID is usually reported.
 
@@ -70,7 +78,7 @@ def kernel_distance_over_subsets(
     Raises:
       ValueError: as `kernel_distance`, or if num_subsets or subset_size is below 2.
 
-    Reference: Binkowski et al., 2018, section 4 and appendix D, arXiv:1801.01401.
+    Reference: Binkowski et al., 2018, section 4, arXiv:1801.01401.
     """
     if num_subsets < 2 or subset_size < 2:
         raise ValueError(

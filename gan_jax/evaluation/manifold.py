@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gan_jax.evaluation.checks import as_feature_pair
 from gan_jax.evaluation.pairwise import (
@@ -34,7 +35,7 @@ class ManifoldScores(NamedTuple):
 
 
 def manifold_scores(
-    real, generated, *, k: int = 5, chunk_size: int | None = None
+    real: ArrayLike, generated: ArrayLike, *, k: int = 5, chunk_size: int | None = None
 ) -> ManifoldScores:
     """Return precision, recall, density and coverage of generated features.
 

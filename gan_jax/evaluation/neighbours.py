@@ -1,8 +1,10 @@
 """Nearest training neighbours: has the generator learnt, or copied?"""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gan_jax.evaluation.checks import as_feature_pair, as_features
 from gan_jax.evaluation.pairwise import nearest
@@ -28,7 +30,7 @@ class Memorisation(NamedTuple):
 
 
 def nearest_neighbours(
-    queries, references, *, k: int = 1, chunk_size: int | None = None
+    queries: ArrayLike, references: ArrayLike, *, k: int = 1, chunk_size: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k nearest references of every query, by Euclidean distance, nearest first.
 
@@ -56,7 +58,9 @@ def nearest_neighbours(
     return nearest(*as_feature_pair(flat), k, chunk_size=chunk_size)
 
 
-def memorisation(generated, train, test, *, chunk_size: int | None = None) -> Memorisation:
+def memorisation(
+    generated: ArrayLike, train: ArrayLike, test: ArrayLike, *, chunk_size: int | None = None
+) -> Memorisation:
     """Compare the distances of generated and of unseen real samples to the training set.
 
     Args:
@@ -88,5 +92,5 @@ def _flatten(samples) -> np.ndarray:
     samples = np.asarray(samples)
     if samples.ndim < 2:
         return as_features("samples", samples)
-    flat = samples.reshape(len(samples), -1)
+    flat = samples.reshape(len(samples), math.prod(samples.shape[1:]))
     return flat if flat.dtype == np.float64 else flat.astype(np.float32)

@@ -6,6 +6,7 @@ candidates): its distance is then computed in float64 on the host, so a copied i
 """
 
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ def centred(*sets: np.ndarray) -> list[np.ndarray]:
     return [(vectors - shift).astype(np.float32) for vectors in sets]
 
 
-def padded_chunks(vectors: np.ndarray, size: int):
+def padded_chunks(vectors: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (rows as a slice, those rows padded with zeros to `size`): one shape, one compilation."""
     size = min(size, len(vectors))
     for start in range(0, len(vectors), size):

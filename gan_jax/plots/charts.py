@@ -7,10 +7,14 @@ data is blue, what belongs to G or is generated is vermillion or orange.
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gan_jax.plots.files import picture_format, write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BLUE, VERMILLION, SKY, ORANGE = "#0072B2", "#D55E00", "#56B4E9", "#E69F00"
 GREEN, PURPLE, BLACK, GREY = "#009E73", "#CC79A7", "#000000", "#777777"
@@ -37,14 +41,14 @@ PANELS = {
 }
 
 
-def new_figure(width: float, height: float):
+def new_figure(width: float, height: float) -> "Figure":
     """A figure with its own canvas, outside pyplot; inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def write_figure(figure, path) -> None:
+def write_figure(figure: "Figure", path: str | os.PathLike) -> None:
     """Save a figure in the format that the extension names, whole or not at all."""
     extension = picture_format(path)
     write_atomically(path, lambda file: figure.savefig(file, format=extension, dpi=110))

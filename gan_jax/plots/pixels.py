@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gan_jax.plots.files import picture_format, write_atomically
 
@@ -29,7 +30,7 @@ def _as_bytes(images) -> np.ndarray:
     return np.clip(np.rint(images * 127.5 + 127.5), 0, 255).astype(np.uint8)
 
 
-def grid(images, columns: int = 5, gutter: int = 1) -> np.ndarray:
+def grid(images: ArrayLike, columns: int = 5, gutter: int = 1) -> np.ndarray:
     """Tile images, row by row, into one image with gutters between them.
 
     Args:
@@ -56,7 +57,7 @@ def grid(images, columns: int = 5, gutter: int = 1) -> np.ndarray:
     return np.pad(tiled, ((gutter, 0), (gutter, 0), (0, 0)), constant_values=GUTTER_LEVEL)
 
 
-def save_grid(images, path: str | os.PathLike, *, columns: int = 5) -> None:
+def save_grid(images: ArrayLike, path: str | os.PathLike, *, columns: int = 5) -> None:
     """Save `grid(images, columns)` as a picture about 600 pixels wide.
 
     Small images are enlarged by a whole factor without interpolation: every pixel seen was generated.
@@ -78,7 +79,7 @@ def save_grid(images, path: str | os.PathLike, *, columns: int = 5) -> None:
     write_atomically(path, lambda file: picture.save(file, format=picture_format(path)))
 
 
-def save_interpolation(walks, path: str | os.PathLike) -> None:
+def save_interpolation(walks: ArrayLike, path: str | os.PathLike) -> None:
     """Save latent walks as a grid, one walk per row.
 
     Args:
@@ -120,7 +121,7 @@ def _encode_gif(pictures, colours: int, seconds_per_frame: float) -> bytes:
 
 
 def save_animation(
-    frames: Sequence,
+    frames: Sequence[str | os.PathLike | np.ndarray],
     path: str | os.PathLike,
     *,
     seconds_per_frame: float = 0.2,

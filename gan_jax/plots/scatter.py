@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gan_jax.plots.charts import BLACK, BLUE, VERMILLION, new_figure, write_figure
 
@@ -11,8 +12,8 @@ GENERATED_SHADE, REAL_SHADE = "#F6C9A4", "#A9CFEA"  # pale vermillion and pale b
 
 
 def save_scatter(
-    real,
-    fake,
+    real: ArrayLike,
+    fake: ArrayLike,
     path: str | os.PathLike,
     *,
     decision: Callable[[np.ndarray], np.ndarray] | np.ndarray | None = None,

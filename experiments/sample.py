@@ -1,0 +1,75 @@
+"""Draw samples from a finished (or interrupted) run.
+
+    python -m experiments.sample --workdir=runs/mnist --num_samples=100 --out=samples.png
+    python -m experiments.sample --workdir=runs/mnist --num_samples=10000 --out=samples.npz
+    python -m experiments.sample --workdir=runs/mnist --num_samples=8 --interpolate --out=walks.png
+
+An .npz holds the array `images`, uint8 [N, H, W, C] (for sets of the plane `points`, float32 [N, 2]); a .png shows a
+grid. With --interpolate each sample is a walk between two latents, 10 images long.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments import program
+
+WORKDIR = flags.DEFINE_string("workdir", None, "run folder to sample from")
+NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "how many samples, or walks", 1, 10**8)
+OUT = flags.DEFINE_string("out", "samples.png", "file to write, ending in .png or .npz")
+SEED = flags.DEFINE_integer("seed", 0, "seed of the latents", 0, 2**32 - 1)
+EMA = flags.DEFINE_bool("ema", True, "use the moving average of the generator's weights")
+INTERPOLATE = flags.DEFINE_bool("interpolate", False, "walk between latents")
+
+BATCH = 256  # samples generated at once
+WALK = 10  # images of one walk
+
+
+def main() -> int:
+    """Draw and write the samples."""
+    out = Path(OUT.value).expanduser()
+    if out.suffix not in (".png", ".npz"):
+        raise program.UserError(f"--out={OUT.value} must end in .png or .npz")
+    if not WORKDIR.value:
+        raise program.UserError("--workdir is missing: name the folder of a run")
+
+    import jax
+
+    from experiments.restored import restore_run
+    from gan_jax.sampling import interpolate, sample_latents
+
+    run = restore_run(Path(WORKDIR.value).expanduser())
+    start_key, end_key = jax.random.split(jax.random.key(SEED.value))
+    dim = run.config.latent_dim
+    latents = sample_latents(start_key, NUM_SAMPLES.value, dim)
+    if INTERPOLATE.value:
+        ends = sample_latents(end_key, NUM_SAMPLES.value, dim)
+        latents = interpolate(latents, ends, WALK).reshape(-1, dim)
+    samples = run.generate(latents, ema=EMA.value, batch=BATCH)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _write(samples, out, walks=INTERPOLATE.value)
+    print(f"wrote {len(samples)} samples of step {run.step} to {out}")
+    return 0
+
+
+def _write(samples, out: Path, *, walks: bool) -> None:
+    import numpy as np
+
+    from gan_jax import plots
+    from gan_jax.plots.files import write_atomically
+    from gan_jax.sampling import to_pixels
+
+    is_points = samples.ndim == 2
+    if out.suffix == ".npz":
+        arrays = {"points": samples} if is_points else {"images": np.asarray(to_pixels(samples))}
+        write_atomically(out, lambda file: np.savez_compressed(file, **arrays))
+    elif is_points:
+        extent = 1.1 * float(np.abs(samples).max())
+        plots.save_scatter(samples[:0], samples, out, extent=extent)
+    else:
+        columns = WALK if walks else max(1, round(len(samples) ** 0.5))
+        plots.save_grid(samples, out, columns=columns)
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,66 @@
+"""Many runs at once: seeds and swept numbers along a leading axis S, by `vmap`.
+
+A game is built from its swept numbers inside the trace (`build`), so nothing in the steps knows of populations.
+Every member equals the run that it would be alone, up to the rounding of batched products.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+
+from gan_jax.steps import UpdateRule, init_state, run_steps
+from gan_jax.types import GAN, Array, GANState, Images, Key, Metrics
+
+Hyper = Any  # pytree of swept scalars f32[S]; None if only seeds differ
+Build = Callable[[Hyper], GAN]
+
+
+def init_population(build: Build, hyper: Hyper, keys: Key, images: Images) -> GANState:
+    """Draw the first state of every member.
+
+    Args:
+      build: a member's swept scalars -> its game.
+      hyper: swept scalars, each [S].
+      keys: [S], one for each member.
+      images: any batch of the right shape [B, ...].
+
+    Returns:
+      A `GANState` with a leading axis S on every leaf.
+    """
+    return jax.vmap(lambda h, key: init_state(build(h), key, images))(hyper, keys)
+
+
+def run_population(
+    build: Build,
+    rule: UpdateRule,
+    draw: Callable[[Key, Array], Images],
+    states: GANState,
+    hyper: Hyper,
+    data: Array,
+    num_steps: int,
+    *,
+    keys: Key,
+) -> tuple[GANState, Metrics]:
+    """Take steps with every member, each on its own batches.
+
+    Args:
+      build: a member's swept scalars -> its game.
+      rule: the update rule.
+      draw: `(key, data) -> images`, a step's real images.
+      states: with a leading axis S.
+      hyper: swept scalars, each [S].
+      data: the data set, shared by all members.
+      num_steps: how many steps.
+      keys: [S], the root keys of the runs.
+
+    Returns:
+      The states, and each metric as f32[S, num_steps].
+    """
+
+    def run_member(state: GANState, h: Hyper, key: Key) -> tuple[GANState, Metrics]:
+        step = partial(rule, build(h))
+        return run_steps(step, state, lambda k, _: draw(k, data), num_steps, key=key)
+
+    return jax.vmap(run_member)(states, hyper, keys)

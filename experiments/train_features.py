@@ -1,6 +1,6 @@
 """Train the frozen feature networks with which 28x28 GANs are measured (gan_jax.evaluation.features).
 
-    python -m experiments.train_features --dataset=mnist --data_dir=DIR --out=gan_jax/evaluation/mnist.npz
+python -m experiments.train_features --dataset=mnist --data_dir=DIR --out=gan_jax/evaluation/mnist.npz
 """
 
 import hashlib

@@ -3,7 +3,7 @@
     python -m experiments.benchmarks.peers [--batch_size=8] [--only=gan_jax,torch]
 
 PyTorch and Keras take part where they are installed (pip install 'gan_jax[peers]'). Numbers of trainable weights are
-compared before anything is timed. All contestants run in turn in one process; each row is the ratio to `gan_jax article`.
+compared before anything is timed. All contestants run in turn in one process; each row has the ratio of our time to it.
 """
 
 from absl import flags

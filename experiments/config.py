@@ -16,7 +16,18 @@ SCHEDULES = ("constant", "linear", "cosine")
 DTYPES = ("float32", "bfloat16")
 
 # Flags that say where things lie or how they are shown; a run may be resumed with others.
-INCIDENTAL = ("workdir", "data_dir", "download", "tensorboard", "compilation_cache")
+INCIDENTAL = (
+    "workdir",
+    "data_dir",
+    "download",
+    "tensorboard",
+    "compilation_cache",
+    "on_divergence",
+    "num_devices",
+    "coordinator_address",
+    "num_processes",
+    "process_id",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +67,11 @@ class Config:
     checkpoint_every: int
     tensorboard: bool
     compilation_cache: str
+    on_divergence: str
+    num_devices: int | None
+    coordinator_address: str
+    num_processes: int
+    process_id: int
 
 
 def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
@@ -177,6 +193,10 @@ def _define_running() -> None:
     flags.DEFINE_integer("log_every", 100, "steps between lines of metrics.jsonl", 1, 2**31 - 1)
     flags.DEFINE_integer("sample_every", 1000, "steps between sample pictures", 1, 2**31 - 1)
     flags.DEFINE_integer("checkpoint_every", 1000, "steps between checkpoints", 1, 2**31 - 1)
+    flags.DEFINE_enum(
+        "on_divergence", "stop", ("stop", "rollback"), "what to do when a number is no longer finite: stop, or "
+        "return to the last checkpoint with fresh random numbers, at most 3 times"
+    )  # fmt: skip
     flags.DEFINE_bool(
         "tensorboard", False, "also write TensorBoard events (needs the extra `tensorboard`)"
     )
@@ -186,6 +206,15 @@ def _define_running() -> None:
     )  # fmt: skip
 
 
+def _define_devices() -> None:
+    flags.DEFINE_integer("num_devices", None, "devices that share a batch; unset: all there are", 1)
+    flags.DEFINE_string(
+        "coordinator_address", "", "host:port of process 0, for runs of several processes"
+    )
+    flags.DEFINE_integer("num_processes", 1, "processes of the run", 1, 2**16)
+    flags.DEFINE_integer("process_id", 0, "which of them this is, from 0", 0, 2**16)
+
+
 def define_flags() -> None:
     """Define every shared flag. An experiment calls this where it would define its own."""
     _define_data()
@@ -193,3 +222,4 @@ def define_flags() -> None:
     _define_game()
     _define_optimizers()
     _define_running()
+    _define_devices()

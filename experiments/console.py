@@ -14,18 +14,23 @@ SHOWN = ("d_loss", "g_loss", "dis_acc", "gan_acc", "modes", "high_quality")
 class Console:
     """Progress of a run of `total` steps."""
 
-    def __init__(self, total: int, start: int) -> None:
+    def __init__(self, total: int, quiet: bool = False) -> None:
         from tqdm import tqdm
 
-        self._total = total
-        self._at_terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=total, initial=start, unit="step", disable=not self._at_terminal)
+        self._total, self._quiet = total, quiet
+        self._at_terminal = sys.stderr.isatty() and not quiet
+        self._bar = tqdm(total=total, unit="step", disable=not self._at_terminal)
+
+    def start_at(self, step: int) -> None:
+        """Put the bar at a step without counting the time before."""
+        self._bar.reset(self._total)
+        self._bar.n = self._bar.initial = step
 
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
         if self._at_terminal:
             self._bar.write(text, file=sys.stderr)
-        else:
+        elif not self._quiet:
             print(text, flush=True)
 
     def advance(self, step: int) -> None:

@@ -24,7 +24,7 @@ def main() -> int:
     """Train on the points that the flags name."""
     import dataclasses
 
-    from experiments import driver, game
+    from experiments import devices, driver, game
     from gan_jax import data
 
     config = configs.from_flags()
@@ -35,6 +35,7 @@ def main() -> int:
         )
     workdir = config.workdir or f"runs/gaussians-{config.dataset}-{config.seed}"
     config = dataclasses.replace(config, workdir=workdir)
+    devices.join(config)
     dataset = data.load(config.dataset)
     gan = game.build_gan(config, dataset.images.shape[1:])
     return driver.train(config, make_experiment(config, dataset, gan))
@@ -45,7 +46,7 @@ def make_experiment(config: configs.Config, dataset, gan):
     import jax
     import numpy as np
 
-    from experiments.driver import Experiment, run_keys
+    from experiments.experiment import Experiment, run_keys
     from gan_jax import plots
     from gan_jax.sampling import sample, sample_latents
 

@@ -24,12 +24,13 @@ def main() -> int:
     """Train on the images that the flags name."""
     import dataclasses
 
-    from experiments import driver, game
+    from experiments import devices, driver, game
     from gan_jax import data
 
     config = configs.from_flags()
     workdir = config.workdir or f"runs/mnist-{config.dataset}-{config.seed}"
     config = dataclasses.replace(config, workdir=workdir)
+    devices.join(config)
     place = {"data_dir": config.data_dir, "download": config.download, "warn": print}
     dataset = data.load(config.dataset, split="train", **place)
     held_out = data.load(config.dataset, split="test", **place)
@@ -44,7 +45,7 @@ def make_experiment(config: configs.Config, dataset, held_out, gan):
     import jax
     import jax.numpy as jnp
 
-    from experiments.driver import Experiment, run_keys
+    from experiments.experiment import Experiment, run_keys
     from gan_jax import plots
     from gan_jax.evaluation import balance
     from gan_jax.sampling import sample, sample_latents, to_signed

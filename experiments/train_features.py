@@ -3,7 +3,6 @@
 python -m experiments.train_features --dataset=mnist --data_dir=DIR --out=gan_jax/evaluation/mnist.npz
 """
 
-import hashlib
 import time
 from functools import partial
 from pathlib import Path
@@ -56,32 +55,34 @@ NUM_HELD_OUT = flags.DEFINE_integer(
 def main() -> int:
     """Train, fold, round, measure and write."""
     from gan_jax import data
-    from gan_jax.evaluation.features import pack, unpack
+    from gan_jax.evaluation.features import embed, from_bytes, to_bytes
 
     started = time.monotonic()
+    if OUT.value and not Path(OUT.value).expanduser().parent.is_dir():
+        raise program.UserError(f"--out={OUT.value} must lie in a folder that exists")
     load = partial(data.load, DATASET.value, data_dir=DATA_DIR.value, warn=print)
     train, test = load(split="train"), load(split="test")
-    images, labels = train.images, train.labels
     if cut := NUM_HELD_OUT.value:
-        test = test._replace(images=images[-cut:], labels=labels[-cut:])
-        images, labels = images[:-cut], labels[:-cut]
-    params = fit(images, labels)
-    packed = pack(params)  # rounds to float16
-    accuracy = measure_accuracy(unpack(packed), test.images, test.labels)
-    minutes = (time.monotonic() - started) / 60
-    digest = hashlib.sha256(packed).hexdigest()
+        test = test._replace(images=train.images[-cut:], labels=train.labels[-cut:])
+        train = train._replace(images=train.images[:-cut], labels=train.labels[:-cut])
+    packed = to_bytes(fit(train))
+    network = from_bytes(
+        DATASET.value, packed
+    )  # what is measured is what is written: float16 weights
+    _, probabilities = embed(network, test.images)
+    accuracy = (probabilities.argmax(axis=-1) == test.labels).mean()
     print(
-        f"{DATASET.value}: {'held-out' if cut else 'test'} accuracy {accuracy:.2%} of the rounded weights, "
-        f"{len(packed):,} bytes, sha256 {digest}, {minutes:.1f} minutes"
+        f"{DATASET.value}: {'held-out' if cut else 'test'} accuracy {accuracy:.2%}, "
+        f"{len(packed):,} bytes, {(time.monotonic() - started) / 60:.1f} minutes"
     )
     if OUT.value:
-        Path(OUT.value).write_bytes(packed)
-        print(f"wrote {OUT.value}; its sha256 belongs into gan_jax/evaluation/features.py")
+        Path(OUT.value).expanduser().write_bytes(packed)
+        print(f"wrote {OUT.value}; for gan_jax/evaluation/features.py: {network.sha256}")
     return 0
 
 
-def fit(images, labels):
-    """Train on uint8 images [N, 28, 28, 1] and labels [N]; return the folded float32 weights."""
+def fit(dataset):
+    """Train on a `Dataset` with the recipe of its name; return the folded float32 weights."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -90,7 +91,7 @@ def fit(images, labels):
     from gan_jax.networks import from_linen
 
     network = from_linen(Classifier(dropout=DROPOUT, batch_norm=True))
-    num_steps = len(images) // BATCH_SIZE
+    num_steps = len(dataset.images) // BATCH_SIZE
     schedule = optax.cosine_onecycle_schedule(
         num_steps * NUM_EPOCHS.value, PEAK_LEARNING_RATE, pct_start=0.2
     )
@@ -99,8 +100,8 @@ def fit(images, labels):
     params, model_state = jax.jit(network.init)(init_key, jnp.zeros((2, 28, 28, 1)))
     state = (params, model_state, tx.init(params))
     print(f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters in training")
-    epoch = make_epoch(network, tx, RECIPES[DATASET.value], num_steps)
-    images, labels = jnp.asarray(images), jnp.asarray(labels)
+    epoch = make_epoch(network, tx, RECIPES[dataset.name], num_steps)
+    images, labels = jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
     for number in range(NUM_EPOCHS.value):
         started = time.monotonic()
         state, loss, accuracy = epoch(state, images, labels, jax.random.fold_in(train_key, number))
@@ -174,16 +175,6 @@ def augment(recipe: Recipe, key, images):
 
     draws = jax.random.uniform(key, (len(images), 5), minval=-1.0)
     return jax.vmap(one)(to_signed(images)[..., 0], draws)[..., None]
-
-
-def measure_accuracy(params, images, labels) -> float:
-    """Return the share of images whose class the folded network finds."""
-    import numpy as np
-
-    from gan_jax.evaluation.features import embed, from_params
-
-    _, probabilities = embed(from_params(DATASET.value, "", params), images)
-    return float(np.mean(probabilities.argmax(axis=-1) == labels))
 
 
 if __name__ == "__main__":

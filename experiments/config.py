@@ -216,7 +216,9 @@ def _define_devices() -> None:
 
 
 def define_flags() -> None:
-    """Define every shared flag. An experiment calls this where it would define its own."""
+    """Define every shared flag, once. An experiment calls this where it would define its own."""
+    if "num_steps" in flags.FLAGS:
+        return
     _define_data()
     _define_networks()
     _define_game()

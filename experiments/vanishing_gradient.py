@@ -102,7 +102,7 @@ def measure_gradients(images) -> list[dict[str, float]]:
                 return generator_objective(game, params, state, latents, real, key=test_key)
 
             grads, _ = jax.grad(objective, has_aux=True)(state.generator.params)
-            return optax.global_norm(grads)
+            return optax.tree.norm(grads)
 
         fake, _ = gan.generator.apply(*state.generator[:2], latents, train=True)
         real_logits, _ = gan.discriminator.apply(*state.discriminator[:2], real, train=False)

@@ -102,7 +102,7 @@ def article(gan: GAN, state: GANState, images: Images, *, key: Key) -> tuple[GAN
             return gan.loss.discriminator(*pair), (logits, model_state)
 
         grads, (logits, model_state) = jax.grad(half_loss, has_aux=True)(state.discriminator.params)
-        return move_discriminator(gan, state, grads, model_state), logits, optax.global_norm(grads)
+        return move_discriminator(gan, state, grads, model_state), logits, optax.tree.norm(grads)
 
     state, real_logits, real_norm = update_on(state, images, True, real_key)
     state, fake_logits, fake_norm = update_on(state, fakes, False, fake_key)
@@ -162,7 +162,7 @@ def one_stage(gan: GAN, state: GANState, images: Images, *, key: Key) -> tuple[G
     if jax.eval_shape(penalty_of, d_params) is not None:
         penalty, penalty_grads = jax.value_and_grad(penalty_of)(d_params)
         d_grads, extra = jax.tree.map(jnp.add, d_grads, penalty_grads), {"d_penalty": penalty}
-    norms = {"d_grad_norm": optax.global_norm(d_grads), "g_grad_norm": optax.global_norm(g_grads)}
+    norms = {"d_grad_norm": optax.tree.norm(d_grads), "g_grad_norm": optax.tree.norm(g_grads)}
     state = move_discriminator(gan, state, d_grads, new_d_model_state)
     state = move_generator(gan, state, g_grads, g_model_state, num_images=images.shape[0])
     metrics = discriminator_metrics(d_loss, *logits) | generator_metrics(g_loss, logits[1])

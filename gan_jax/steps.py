@@ -84,7 +84,7 @@ def discriminator_step(
 
     grads, (model_state, metrics) = jax.grad(objective, has_aux=True)(state.discriminator.params)
     new_state = move_discriminator(gan, state, grads, model_state)
-    return new_state, metrics | {"d_grad_norm": optax.global_norm(grads)}
+    return new_state, metrics | {"d_grad_norm": optax.tree.norm(grads)}
 
 
 def generator_step(
@@ -116,7 +116,7 @@ def generator_step_on(
 
     grads, (model_state, metrics) = jax.grad(objective, has_aux=True)(state.generator.params)
     new_state = move_generator(gan, state, grads, model_state, num_images=images.shape[0])
-    return new_state, metrics | {"g_grad_norm": optax.global_norm(grads)}
+    return new_state, metrics | {"g_grad_norm": optax.tree.norm(grads)}
 
 
 def move_discriminator(

@@ -60,20 +60,24 @@ class Checkpoints:
             error.add_note(str(failure))  # the error under way came first: do not hide it
 
     def steps(self) -> list[int]:
-        """List the steps of which there is a finished checkpoint, sound or not, in rising order.
+        """List the steps of which there is a checkpoint, in rising order.
+
+        Waits for the last save. Leaves out the checkpoints that the last `restore` has skipped; for the others
+        that they are sound is not checked.
 
         Raises:
-          CheckpointError: the folder is there and cannot be listed.
+          CheckpointError: the last save failed, or the folder is there and cannot be listed.
         """
-        return disk.list_steps(self.folder)
+        self._wait()
+        return [step for step in disk.list_steps(self.folder) if step not in self._unsound]
 
     def best_step(self) -> int | None:
-        """Return the step of lowest measure; None if no checkpoint has a legible one.
+        """Return which of `steps` has the lowest measure; None if no checkpoint has a legible one.
 
         Raises:
-          CheckpointError: the folder is there and cannot be listed.
+          CheckpointError: see `steps`.
         """
-        measures = disk.read_measures(self.folder)
+        measures = disk.read_measures(self.folder, self.steps())
         return min(measures, key=measures.__getitem__, default=None)
 
     def restore(
@@ -96,7 +100,7 @@ class Checkpoints:
             another kind of state: ".step has int32[], expected float32[]".
         """
         self.close()
-        steps = self.steps()
+        steps = disk.list_steps(self.folder)
         if len(set(_everywhere(zlib.crc32(str(steps).encode())))) > 1:
             raise CheckpointError(f"not all processes see the same checkpoints in {self.folder}")
         if step is not None and step not in steps:
@@ -112,6 +116,10 @@ class Checkpoints:
         if step is None:
             self._unsound = skipped
         if skipped and restored is None:
+            if steps != disk.list_steps(
+                self.folder
+            ):  # a run has saved, and deleted what was being read
+                return self.restore(like_state, step=step, report=report)
             raise CheckpointError(
                 f"no sound checkpoint in {self.folder} among steps {sorted(skipped)}: "
                 "put back a copy of the folder, or move it away to start anew"
@@ -127,7 +135,7 @@ class Checkpoints:
         then are those deleted that need not be kept.
 
         Args:
-          step: greater than that of every checkpoint here, but for those that `restore` has skipped.
+          step: greater than all of `steps`.
           state: pytree of arrays, each whole in this process or replicated over all processes.
           metadata: plain JSON values. They come back as JSON has them: lists for tuples, strings as keys.
           measure: what the best checkpoint has least of; None and NaN are never best.
@@ -136,8 +144,7 @@ class Checkpoints:
           CheckpointError: the previous save failed (disk full, folder not writable), this one cannot start,
             `step` is not new, or state or metadata hold what cannot be saved.
         """
-        self._wait()
-        newest = max((old for old in self.steps() if old not in self._unsound), default=-1)
+        newest = max(self.steps(), default=-1)
         if step <= newest:
             raise CheckpointError(
                 f"step must be after {newest}, the newest checkpoint in {self.folder}, got {step}"
@@ -200,7 +207,7 @@ class Checkpoints:
                     disk.set_aside(self.folder, unsound)
             _everywhere(True)  # nobody lists the folder before that is done
             self._unsound = []
-            self._measures = disk.read_measures(self.folder)
+            self._measures = disk.read_measures(self.folder, disk.list_steps(self.folder))
             self._writer = disk.open_writer(self.folder, self._measures)
         if measure is not None:
             self._measures[step] = measure

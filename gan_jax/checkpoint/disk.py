@@ -101,14 +101,15 @@ def read_arrays(folder: Path, step: int) -> dict[str, np.ndarray]:
         raise UnsoundError(f"its arrays are illegible: {brief(error)}") from error
 
 
-def read_measures(folder: Path) -> dict[int, float]:
+def read_measures(folder: Path, steps: Sequence[int]) -> dict[int, float]:
     """Return step -> measure of the checkpoints that have one and whose record is sound.
 
     Args:
       folder: of all checkpoints of a run.
+      steps: which checkpoints.
     """
     measures = {}
-    for step in list_steps(folder):
+    for step in steps:
         try:
             measure = read_record(folder, step)["measure"]
         except UnsoundError:

@@ -146,8 +146,8 @@ def _place(array: np.ndarray, like: Any, key_impl: str | None) -> Any:
         return array if isinstance(like, np.ndarray) else array[()]
     # An uncommitted array may still follow others to their devices; a committed one may not.
     sharding = like.sharding if getattr(like, "committed", True) else None
-    if key_impl is not None:
-        return jax.device_put(jax.random.wrap_key_data(array, impl=key_impl), sharding)
     if sharding is None or sharding.is_fully_addressable:
-        return jax.device_put(array, sharding)
-    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+        placed = jax.device_put(array, sharding)
+    else:
+        placed = jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+    return placed if key_impl is None else jax.random.wrap_key_data(placed, impl=key_impl)

@@ -44,7 +44,7 @@ def load(
     """Load one split of a data set into memory.
 
     Args:
-      name: one of `NAMES`, or any data set that lies in `data_dir` (kmnist, emnist/balanced, your own).
+      name: one of `NAMES`, or any data set that lies in `data_dir` (emnist/balanced as TFDS names it, your own).
       split: "train" or "test".
       data_dir: holds the IDX files, or a folder called `name` with them or with what TFDS prepared. Unused by
         the built-in sets. IDX files go before TFDS, the inner folder before the outer.

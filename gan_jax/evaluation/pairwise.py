@@ -103,13 +103,14 @@ def nearest(
     for part, block in padded_chunks(rows, chunk_size or default_chunk_size(len(references))):
         found = np.asarray(_candidates(block, columns, part.start, num, exclude_self))
         found = found[: part.stop - part.start]
-        exact = np.stack([_exact(queries[part], references[column]) for column in found.T], axis=1)
+        exact = [exact_distances(queries[part], references[column]) for column in found.T]
+        exact = np.stack(exact, axis=1)
         order = np.lexsort((found, exact), axis=1)[:, :k]
         indices[part] = np.take_along_axis(found, order, axis=1)
         distances[part] = np.take_along_axis(exact, order, axis=1)
     return indices, distances
 
 
-def _exact(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Distances [N] of paired rows, in float64."""
+def exact_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the distances [N] of paired rows, [N, D] each, in float64."""
     return np.linalg.norm(x.astype(np.float64) - y.astype(np.float64), axis=1)

@@ -1,0 +1,54 @@
+"""What every test runs under: strict JAX, warnings as errors, drawn values that repeat from run to run."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+
+# One cache for all runs of all checkouts; child processes of a test inherit it through the environment.
+USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(USER_CACHE / "gan_jax" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+# `pytest --hypothesis-profile=thorough` draws anew in every run, and eight times as much.
+SLOW_MACHINE = [HealthCheck.too_slow]
+settings.register_profile(
+    "gan_jax",
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    suppress_health_check=SLOW_MACHINE,
+)
+settings.register_profile(
+    "thorough", deadline=None, max_examples=200, suppress_health_check=SLOW_MACHINE
+)
+settings.load_profile("gan_jax")
+
+WARNINGS = (
+    "error",
+    # Two processes that fill the cache at once: one may meet the other's half-written entry, and compiles.
+    "ignore:Error reading persistent compilation cache entry:UserWarning",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in WARNINGS:
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of the real data sets, or a skip."""
+    folder = os.environ.get("GAN_JAX_DATA")
+    if not folder:
+        pytest.skip("set GAN_JAX_DATA to the folder of the data sets to run this test")
+    if not Path(folder).is_dir():
+        pytest.fail(f"GAN_JAX_DATA must name a folder, got {folder!r}")
+    return Path(folder)

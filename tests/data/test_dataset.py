@@ -1,0 +1,56 @@
+"""The fingerprint sees every byte; the arrays cannot change under it."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from idx_files import some_images, some_labels
+
+from gan_jax.data import DataError, fingerprint
+from gan_jax.data.dataset import make_dataset
+
+IMAGES = some_images(6)[..., None]
+LABELS = some_labels(6).astype(np.int32)
+
+
+@settings(deadline=None)
+@given(st.integers(0, IMAGES.size - 1), st.integers(1, 255))
+def test_the_fingerprint_changes_with_any_pixel(place, change):
+    changed = IMAGES.copy()
+    changed.flat[place] ^= change
+    assert make_dataset(changed, LABELS, "x").sha256 != make_dataset(IMAGES, LABELS, "x").sha256
+
+
+@settings(deadline=None)
+@given(st.integers(0, LABELS.size - 1), st.integers(1, 2**31 - 1))
+def test_the_fingerprint_changes_with_any_label(place, change):
+    changed = LABELS.copy()
+    changed[place] ^= change
+    assert make_dataset(IMAGES, changed, "x").sha256 != make_dataset(IMAGES, LABELS, "x").sha256
+
+
+def test_the_fingerprint_sees_shape_and_type_but_not_memory_order():
+    zeros = np.zeros((2, 8), np.uint8)
+    assert fingerprint(zeros) != fingerprint(zeros.reshape(4, 4))
+    assert fingerprint(zeros) != fingerprint(zeros.view(np.int8))
+    assert fingerprint(IMAGES) == fingerprint(np.asfortranarray(IMAGES))
+
+
+def test_the_fingerprint_is_sha256_of_types_shapes_and_bytes():
+    expected = hashlib.sha256(b"|u1(2,)" + b"\x01\x02" + b"<i4(1,)" + b"\x03\0\0\0").hexdigest()
+    assert fingerprint(np.array([1, 2], np.uint8), np.array([3], np.int32)) == expected
+
+
+def test_a_dataset_cannot_be_written_to():
+    dataset = make_dataset(IMAGES.copy(), LABELS.copy(), "x")
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.images[0] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.labels[0] = 0
+
+
+def test_labels_must_be_as_many_as_images():
+    with pytest.raises(DataError, match=r"labels of shape \(6,\), got \(5,\)"):
+        make_dataset(IMAGES, LABELS[:5], "x")

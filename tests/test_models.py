@@ -1,0 +1,287 @@
+"""Laws of the network families: sizes, ranges, types, and what they declare about their batches."""
+
+from functools import partial
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import latents
+from tiny import adjoint64, convolve64, drawn_variables, normal, one_in, quick_jit
+
+from gan_jax.models import article, dcgan, mlp
+from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
+from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator, stage_sizes
+from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
+from gan_jax.networks import from_linen
+
+BATCH = 3
+LATENTS = jax.ShapeDtypeStruct((BATCH, 4), jnp.float32)
+
+
+def images(*shape):
+    return jax.ShapeDtypeStruct((BATCH, *shape), jnp.float32)
+
+
+GENERATORS = {
+    "article": ArticleGenerator(width=1 / 128),
+    "mlp": MLPGenerator((2,), (5, 5)),
+    "mlp, batch norm": MLPGenerator((4, 4, 1), (5,), bounded=True, batch_norm=True),
+    "dcgan": DCGANGenerator(size=8, base=2),
+    "dcgan, no batch norm": DCGANGenerator(size=8, base=2, batch_norm=False),
+}
+DISCRIMINATORS = {
+    "article": (ArticleDiscriminator(width=1 / 128), images(28, 28, 1)),
+    "mlp": (MLPDiscriminator((5, 5)), images(2)),
+    "mlp, maxout": (MLPDiscriminator((5,), maxout_pieces=3), images(4, 4, 1)),
+    "dcgan": (DCGANDiscriminator(base=2), images(8, 8, 1)),
+}
+ALL = {f"G: {name}": (module, LATENTS) for name, module in GENERATORS.items()} | {
+    f"D: {name}": pair for name, pair in DISCRIMINATORS.items()
+}
+
+
+def traced(module, x, train=False):
+    """Shapes of a network's weights, state and output."""
+    network, key = from_linen(module), jax.random.key(0)
+    params, model_state = jax.eval_shape(network.init, key, x)
+    apply = partial(network.apply, train=train, key=jax.random.clone(key))
+    y, new_model_state = jax.eval_shape(apply, params, model_state, x)
+    return params, model_state, y, new_model_state
+
+
+def count(params):
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def test_no_module_is_left_out_here():
+    rooms = (article, dcgan, mlp)
+    found = {
+        value
+        for room in rooms
+        for value in vars(room).values()
+        if isinstance(value, type)
+        and issubclass(value, nn.Module)
+        and value.__module__ == room.__name__
+    }
+    assert found == {type(module) for module, _ in ALL.values()}
+
+
+# Sizes, ranges, types
+
+
+def test_the_articles_networks_have_as_many_weights_as_keras_counts():
+    latents = jax.ShapeDtypeStruct((2, 100), jnp.float32)
+    generator, statistics, fakes, _ = traced(ArticleGenerator(), latents)
+    discriminator, model_state, logits, _ = traced(ArticleDiscriminator(), fakes)
+    assert count(generator) == 4_242_304
+    assert count(statistics) == 2 * (512 + 128)
+    assert count(discriminator) == 1_494_529
+    assert model_state == {}
+    assert (fakes.shape, logits.shape) == ((2, 28, 28, 1), (2,))
+
+
+@one_in(3)
+@given(width=st.sampled_from([1 / 512, 1 / 64, 0.1, 0.25, 1.5]), channels=st.sampled_from([1, 3]))
+def test_width_multiplies_the_hidden_channels_and_nothing_else(width, channels):
+    top, middle, bottom = (max(1, round(width * c)) for c in (512, 256, 128))
+    params, _, fakes, _ = traced(ArticleGenerator(width, channels), LATENTS)
+    shapes = {name: layer["kernel"].shape for name, layer in params.items() if "kernel" in layer}
+    assert shapes == {
+        "project": (4, 49 * top),
+        "up_14": (3, 3, middle, top),
+        "up_28": (4, 4, bottom, middle),
+        "image": (5, 5, bottom, channels),
+    }
+    assert fakes.shape == (BATCH, 28, 28, channels)
+    params, _, _, _ = traced(ArticleDiscriminator(width), fakes)
+    shapes = {name: layer["kernel"].shape for name, layer in params.items()}
+    assert shapes == {
+        "down_14": (5, 5, channels, top),
+        "down_7": (3, 3, top, middle),
+        "mix_7": (3, 3, middle, bottom),
+        "logit": (49 * bottom, 1),
+    }
+
+
+@one_in(3)
+@given(
+    half=st.integers(4, 40),
+    channels=st.sampled_from([1, 3]),
+    base=st.integers(1, 8),
+    norm=st.booleans(),
+)
+def test_a_dcgan_makes_and_judges_images_of_every_even_size(half, channels, base, norm):
+    size = 2 * half
+    _, model_state, fakes, _ = traced(DCGANGenerator(size, channels, base, norm), LATENTS)
+    assert fakes.shape == (BATCH, size, size, channels)
+    assert (model_state != {}) == norm
+    _, _, logits, _ = traced(DCGANDiscriminator(base), fakes)
+    assert logits.shape == (BATCH,)
+    sizes = stage_sizes(size)
+    assert sizes[-1] == size
+    assert all(2 * small == large for small, large in pairwise(sizes))
+    assert sizes[0] >= 4
+    assert sizes[0] % 2 or sizes[0] < 8
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 6, 7, 9, 27])
+def test_a_dcgan_of_another_size_is_refused(size):
+    with pytest.raises(ValueError, match=f"even image size of at least 8 pixels, got {size}"):
+        traced(DCGANGenerator(size), LATENTS)
+
+
+@one_in(3)
+@given(
+    shape=st.sampled_from([(2,), (7,), (3, 5, 1), (4, 4, 3)]),
+    hidden=st.lists(st.integers(1, 9), max_size=3).map(tuple),
+    norm=st.booleans(),
+    pieces=st.integers(1, 3),
+)
+def test_dense_players_take_and_make_samples_of_any_shape(shape, hidden, norm, pieces):
+    _, model_state, fakes, _ = traced(MLPGenerator(shape, hidden, batch_norm=norm), LATENTS)
+    assert fakes.shape == (BATCH, *shape)
+    assert count(model_state) == (2 * sum(hidden) if norm else 0)
+    params, _, logits, _ = traced(MLPDiscriminator(hidden, pieces), fakes)
+    assert logits.shape == (BATCH,)
+    widths = [int(np.prod(shape)), *hidden]
+    dense = sum((a + 1) * b * pieces for a, b in pairwise(widths))
+    assert count(params) == dense + widths[-1] + 1
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("train", [False, True])
+def test_bfloat16_is_the_type_of_the_products_and_of_nothing_that_is_kept(name, train):
+    module, x = ALL[name]
+    in_bfloat16 = module.clone(dtype=jnp.bfloat16)
+    params, model_state, y, new_model_state = traced(in_bfloat16, x, train)
+    kept = jax.tree.leaves((params, model_state, y, new_model_state))
+    assert {leaf.dtype for leaf in kept} == {jnp.dtype(jnp.float32)}
+    apply = partial(from_linen(in_bfloat16).apply, train=train)
+    program = jax.jit(apply).lower(params, model_state, x, key=jax.random.key(0)).as_text()
+    products = [line for line in program.splitlines() if "stablehlo.dot_general" in line]
+    assert products
+    assert not [line for line in products if "xf32" in line]
+
+
+# Coupling
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_samples_influence_one_another_exactly_where_it_is_declared(name):
+    module, x = ALL[name]
+    network = from_linen(module)
+    inputs = normal(0, *x.shape)
+
+    params, model_state = drawn_variables(network, inputs)
+
+    def first_output(inputs, key):
+        y, _ = network.apply(params, model_state, inputs, train=True, key=key)
+        return jnp.sum(jnp.sin(y[0]))
+
+    slopes = quick_jit(jax.grad(first_output))(inputs, jax.random.key(1))
+    own, *others = np.abs(slopes).reshape(BATCH, -1).sum(axis=1)
+    assert own > 0
+    assert any(other != 0 for other in others) == network.couples_batch
+
+
+# Values
+
+
+def leaky(x):
+    return np.where(x > 0, x, 0.2 * x)
+
+
+def as64(params):
+    return jax.tree.map(np.float64, params)
+
+
+def generate64(params, statistics, z):
+    """The article's generator, told layer by layer from its Keras code, in inference mode."""
+
+    def norm(x, name):
+        layer, stats = params[name], statistics["batch_stats"][name]
+        return (x - stats["mean"]) / np.sqrt(stats["var"] + 1e-3) * layer["scale"] + layer["bias"]
+
+    x = np.maximum(z @ params["project"]["kernel"] + params["project"]["bias"], 0)
+    x = leaky(norm(x.reshape(len(z), 7, 7, -1), "norm_7"))
+    x = leaky(adjoint64(x, params["up_14"]["kernel"], (2, 2), (14, 14)))
+    x = leaky(norm(adjoint64(x, params["up_28"]["kernel"], (2, 2), (28, 28)), "norm_28"))
+    return np.tanh(convolve64(x, params["image"]["kernel"], (1, 1)))
+
+
+def judge64(params, x):
+    """The article's discriminator, told in the same way."""
+    for name, strides in (("down_14", (2, 2)), ("down_7", (2, 2)), ("mix_7", (1, 1))):
+        x = leaky(convolve64(x, params[name]["kernel"], strides) + params[name]["bias"])
+    x = x.reshape(len(x), -1)
+    return (x @ params["logit"]["kernel"] + params["logit"]["bias"])[:, 0]
+
+
+def test_the_articles_networks_are_keras_layer_by_layer():
+    generator = from_linen(ArticleGenerator(width=1 / 128))
+    discriminator = from_linen(ArticleDiscriminator(width=1 / 128))
+    z = normal(0, 2, 4)
+    g_params, statistics = drawn_variables(generator, z)
+    d_params, _ = drawn_variables(discriminator, images(28, 28, 1))
+
+    def play(z):
+        fakes, _ = generator.apply(g_params, statistics, z, train=False)
+        return fakes, discriminator.apply(d_params, {}, fakes, train=False)[0]
+
+    fakes, logits = quick_jit(play)(z)
+    expected = generate64(as64(g_params), as64(statistics), np.float64(z))
+    np.testing.assert_allclose(fakes, expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(logits, judge64(as64(d_params), np.float64(fakes)), rtol=1e-4)
+
+
+def test_only_training_drops_and_a_rate_of_zero_never_does():
+    x = normal(0, BATCH, 28, 28, 1)
+
+    def differences(key):
+        results = []
+        for rate in (0.3, 0.0):
+            network = from_linen(ArticleDiscriminator(1 / 128, rate))
+            params, _ = drawn_variables(network, x)
+            trained, _ = network.apply(params, {}, x, train=True, key=jax.random.clone(key))
+            results.append(trained - network.apply(params, {}, x, train=False)[0])
+        return results
+
+    dropped, kept = quick_jit(differences)(jax.random.key(0))
+    assert np.asarray(dropped).all()
+    assert not np.asarray(kept).any()
+
+
+BOUNDED = from_linen(MLPGenerator((2, 2, 1), (4,), bounded=True))
+BOUNDED_WEIGHTS, _ = drawn_variables(BOUNDED, np.zeros((1, 2), np.float32))
+SATURATED = quick_jit(
+    lambda z: BOUNDED.apply(jax.tree.map(lambda p: 30 * p, BOUNDED_WEIGHTS), {}, z, train=True)[0]
+)
+
+
+@given(z=latents())
+def test_images_lie_between_minus_one_and_one(z):
+    assert np.abs(SATURATED(z)).max() <= 1
+
+
+def maxout_logits(params, x):
+    return MLPDiscriminator((3,), maxout_pieces=4).apply({"params": params}, x, train=True)
+
+
+MAXOUT = quick_jit(maxout_logits)
+
+
+@given(x=latents(dim=2), seed=st.integers(0, 99))
+def test_a_maxout_unit_is_the_largest_of_its_pieces(x, seed):
+    kernel, bias, last = normal(seed, 2, 12), normal(seed + 1, 12), normal(seed + 2, 3, 1)
+    params = {
+        "dense_0": {"kernel": kernel, "bias": bias},
+        "logit": {"kernel": last, "bias": np.zeros(1, np.float32)},
+    }
+    pieces = (np.float64(x) @ kernel + bias).reshape(-1, 3, 4)
+    expected = pieces.max(axis=-1) @ last
+    np.testing.assert_allclose(MAXOUT(params, x), expected[:, 0], rtol=1e-4, atol=1e-4)

@@ -106,10 +106,10 @@ def check(config: Config, gan: GAN, sample_shape: tuple[int, ...]) -> None:
     rule = UPDATES[config.update]
     batch = config.batch_size * rules.real_batches_per_step(rule, gan)
     images = jax.ShapeDtypeStruct((batch, *sample_shape), jnp.float32)
-    key = jax.random.key(0)
+    init_key, step_key = jax.random.split(jax.random.key(0))
 
     def one_step(images):
-        return rule(gan, init_state(gan, key, images), images, key=key)
+        return rule(gan, init_state(gan, init_key, images), images, key=step_key)
 
     try:
         jax.eval_shape(one_step, images)

@@ -32,7 +32,8 @@ GAME = {  # losses, penalties, sampling <- objectives <- steps <- rules <- popul
 }
 VOCABULARY_ONLY = ("networks", "parallel", "evaluation", "plots", "data", "checkpoint")
 MAY_IMPORT = {"types": set(), **CONVOLUTIONS, **GAME, **{r: {"types"} for r in VOCABULARY_ONLY}}
-ALSO = {"gan_jax/evaluation/features.py": {"networks", "models"}}  # its frozen classifier
+# Its frozen classifier, and the range of images it takes.
+ALSO = {"gan_jax/evaluation/features.py": {"networks", "models", "sampling"}}
 NO_SIBLINGS = ("models",)  # one file per family, and none knows another
 
 FLAX_ROOMS = ("networks", "layers", "models")

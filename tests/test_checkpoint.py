@@ -314,7 +314,7 @@ def test_the_newest_two_and_the_best_survive(measures):
 
 
 def test_the_best_survives_on_disk_and_in_a_later_process(tmp_path):
-    for step, measure in enumerate([None, 5.0, 3.0, float("nan"), 4.0, None, 9.0]):
+    for step, measure in enumerate([float("nan"), 5.0, 3.0, None, 4.0, None, 9.0]):
         with Checkpoints(tmp_path) as checkpoints:  # opened anew: measures come from the records
             checkpoints.save(step, {"x": jnp.full(2, step)}, {}, measure=measure)
     assert Checkpoints(tmp_path).steps() == [2, 5, 6]
@@ -382,6 +382,23 @@ def test_a_failed_save_does_not_hide_the_error_that_ended_the_run(folder, full_d
     assert "earlier checkpoints are kept" in caught.value.__notes__[0]
 
 
+def test_a_save_that_cannot_begin_is_an_error_at_once(folder):
+    (folder / "30.orbax-checkpoint-tmp").symlink_to(
+        folder / "nowhere"
+    )  # no folder can be made here
+    with pytest.raises(CheckpointError, match=r"saving step 30 in .* failed"):
+        Checkpoints(folder).save(30, NEW, {})
+
+
+def test_damage_that_does_not_matter_to_reading_does_not_matter_to_saving(folder):
+    for path in folder.rglob("_CHECKPOINT_METADATA"):
+        path.write_bytes(b"[]")
+    with Checkpoints(folder) as checkpoints:
+        assert checkpoints.restore(NEW, report=pytest.fail).step == 20
+        checkpoints.save(30, OLD, {})
+    assert Checkpoints(folder).steps() == [10, 20, 30]
+
+
 def test_a_folder_that_cannot_be_one_is_an_error_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "checkpoints"):
@@ -417,8 +434,8 @@ def test_a_kill_during_a_save_leaves_the_earlier_checkpoints_and_its_remains_are
     with Checkpoints(folder) as checkpoints:
         assert bits(checkpoints.restore(NEW, report=pytest.fail).state) == bits(NEW)
         assert any("tmp" in path.name for path in folder.iterdir()), "restoring deletes nothing"
-        checkpoints.save(30, OLD, {})
-    assert sorted(path.name for path in folder.iterdir()) == ["10", "20", "30"]
+        checkpoints.save(40, OLD, {})
+    assert sorted(path.name for path in folder.iterdir()) == ["10", "20", "40"]
 
 
 FOUR_DEVICES = """

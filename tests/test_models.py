@@ -11,7 +11,7 @@ from flax import linen as nn
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import latents
-from tiny import adjoint64, convolve64, drawn_variables, normal, one_in, quick_jit
+from tiny import adjoint64, assert_close, convolve64, drawn_variables, normal, one_in, quick_jit
 
 from gan_jax.models import article, dcgan, mlp
 from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
@@ -200,18 +200,21 @@ def as64(params):
     return jax.tree.map(np.float64, params)
 
 
-def generate64(params, statistics, z):
-    """The article's generator, told layer by layer from its Keras code, in inference mode."""
+def generate64(params, statistics, z, train):
+    """The article's generator, told layer by layer from its Keras code; images, and its new statistics."""
+    heard = {}
 
     def norm(x, name):
-        layer, stats = params[name], statistics["batch_stats"][name]
-        return (x - stats["mean"]) / np.sqrt(stats["var"] + 1e-3) * layer["scale"] + layer["bias"]
+        layer, old = params[name], statistics["batch_stats"][name]
+        new = {"mean": x.mean(axis=(0, 1, 2)), "var": x.var(axis=(0, 1, 2))} if train else old
+        heard[name] = {key: 0.99 * old[key] + 0.01 * new[key] for key in old}
+        return (x - new["mean"]) / np.sqrt(new["var"] + 1e-3) * layer["scale"] + layer["bias"]
 
     x = np.maximum(z @ params["project"]["kernel"] + params["project"]["bias"], 0)
     x = leaky(norm(x.reshape(len(z), 7, 7, -1), "norm_7"))
     x = leaky(adjoint64(x, params["up_14"]["kernel"], (2, 2), (14, 14)))
     x = leaky(norm(adjoint64(x, params["up_28"]["kernel"], (2, 2), (28, 28)), "norm_28"))
-    return np.tanh(convolve64(x, params["image"]["kernel"], (1, 1)))
+    return np.tanh(convolve64(x, params["image"]["kernel"], (1, 1))), {"batch_stats": heard}
 
 
 def judge64(params, x):
@@ -231,12 +234,14 @@ def test_the_articles_networks_are_keras_layer_by_layer():
 
     def play(z):
         fakes, _ = generator.apply(g_params, statistics, z, train=False)
-        return fakes, discriminator.apply(d_params, {}, fakes, train=False)[0]
+        logits, _ = discriminator.apply(d_params, {}, fakes, train=False)
+        return fakes, logits, generator.apply(g_params, statistics, z, train=True)
 
-    fakes, logits = quick_jit(play)(z)
-    expected = generate64(as64(g_params), as64(statistics), np.float64(z))
-    np.testing.assert_allclose(fakes, expected, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(logits, judge64(as64(d_params), np.float64(fakes)), rtol=1e-4)
+    fakes, logits, in_training = quick_jit(play)(z)
+    told = partial(generate64, as64(g_params), as64(statistics), np.float64(z))
+    assert_close(fakes, told(train=False)[0], rtol=1e-3, atol=1e-4)
+    assert_close(logits, judge64(as64(d_params), np.float64(fakes)), rtol=1e-4)
+    assert_close(in_training, told(train=True), rtol=1e-3, atol=1e-3)
 
 
 def test_only_training_drops_and_a_rate_of_zero_never_does():

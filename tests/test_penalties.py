@@ -310,19 +310,34 @@ def disturbances(seed):
     return places[0] / largest, (places[1] - np.asarray(second)) / largest
 
 
+def product_of_uniforms(s):
+    """Chance that the product of two independent uniform numbers is below s."""
+    return s * (1 - np.log(s))
+
+
 def test_dragan_noise_is_a_uniform_step_along_uniform_noise_of_half_a_deviation():
     for share in disturbances(seed=2):
         assert share.min() >= -1e-5
         assert share.max() <= 1 + 1e-5
-        # the product of two uniform numbers is below s with probability s (1 - log s)
-        inside = np.clip(share, 1e-12, 1)
-        assert kolmogorov_distance(inside, lambda s: s * (1 - np.log(s))) < CHANCE
+        assert kolmogorov_distance(np.clip(share, 1e-12, 1), product_of_uniforms) < CHANCE
 
 
 def test_dragan_steps_are_shared_by_the_pixels_of_a_sample_and_noise_is_not():
     first, second = disturbances(seed=3)
     # one alpha, two u: cov = E[alpha^2] / 4 - 1/16 = 1/48, var = 1/9 - 1/16; the ratio is 3/7
     assert np.corrcoef(first, second)[0, 1] == pytest.approx(3 / 7, abs=0.08)
+
+
+def test_dragan_steps_and_noise_are_drawn_independently():
+    """One key for both would make the first sample's step equal to its first pixel's noise."""
+    real = jnp.array([[0.0, 0.5]] * BATCH)
+
+    def penalty_of_first(key):
+        return penalties.dragan_penalty(pixel_bowl(0), real, key=key)[0]
+
+    first = jax.jit(jax.vmap(penalty_of_first))(jax.random.split(jax.random.key(5), MANY))
+    share = np.clip(mixtures(first, 1.0) / (0.5 * np.std(np.asarray(real))), 1e-12, 1)
+    assert kolmogorov_distance(share, product_of_uniforms) < CHANCE
 
 
 # Where slopes vanish, and the derivative by the parameters

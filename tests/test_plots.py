@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -46,7 +46,6 @@ def random_images(*shape) -> np.ndarray:
     return RNG.integers(0, 256, shape, dtype=np.uint8)
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
 @given(
     num=st.integers(1, 12),
     columns=st.integers(1, 7),
@@ -281,6 +280,13 @@ def test_scatter_counts_the_generated_points_it_cannot_show(tmp_path):
     fake = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, -9.0]])
     plots.save_scatter(fake, fake, tmp_path / "s.svg", extent=1.0)
     assert "generated (3, 2 outside)" in (tmp_path / "s.svg").read_text()
+
+
+def test_a_scatter_without_real_points_does_not_speak_of_them(tmp_path):
+    plots.save_scatter(np.zeros((0, 2)), np.zeros((5, 2)), tmp_path / "s.svg", extent=1.0)
+    text = (tmp_path / "s.svg").read_text()
+    assert "generated (5)" in text
+    assert "real" not in text
 
 
 def test_a_decision_grid_is_shown_with_its_first_row_at_the_bottom(tmp_path):

@@ -18,7 +18,9 @@ from tiny import (
     BatchNormGenerator,
     Call,
     DropoutDiscriminator,
+    SpectralDiscriminator,
     assert_close,
+    bits,
     drawn_variables,
     game,
     linear_discriminator,
@@ -119,6 +121,7 @@ PLAIN = game(
     losses.wasserstein(),
     g_tx=SGD,
     d_tx=SGD,
+    ema_half_life_images=float(BATCH),
     n_dis=2,
 )
 ALTERNATE = quick_jit(partial(alternating, PLAIN))
@@ -127,13 +130,14 @@ LOOK_BACK = quick_jit(partial(one_stage, PLAIN._replace(n_dis=1)))
 
 @given(real=images((2 * BATCH, 2)), fakes=images(POINTS), w=images((2,)))
 def test_alternating_trains_d_turn_by_turn_and_then_g_against_the_new_d(real, fakes, w):
-    # L_D = w . (mean fake - mean real) and L_G = -w . mean fake, with steps of size 1.
+    # L_D = w . (mean fake - mean real) and L_G = -w . mean fake, with steps of size 1. The average starts at 0.
     state = start(PLAIN, real[:BATCH], generator=fakes, discriminator=w)
     new, metrics = ALTERNATE(state, real, key=jax.random.key(0))
     first = w + real[:BATCH].mean(axis=0) - fakes.mean(axis=0)
     second = first + real[BATCH:].mean(axis=0) - fakes.mean(axis=0)
     assert_close(new.discriminator.params, second, atol=1e-5)
     assert_close(new.generator.params, fakes + second / BATCH, atol=1e-5)
+    assert_close(new.ema_params, (fakes + second / BATCH) / 2, atol=1e-5)
     np.testing.assert_allclose(metrics["real_logits"], np.mean(real[BATCH:] @ first), atol=1e-5)
     np.testing.assert_allclose(metrics["g_loss"], -np.mean(fakes @ second), atol=1e-5)
 
@@ -144,6 +148,7 @@ def test_one_stage_trains_both_players_against_the_old_one(real, fakes, w):
     new, _ = LOOK_BACK(state, real, key=jax.random.key(0))
     assert_close(new.discriminator.params, w + real.mean(axis=0) - fakes.mean(axis=0), atol=1e-5)
     assert_close(new.generator.params, fakes + w / BATCH, atol=1e-5)
+    assert_close(new.ema_params, (fakes + w / BATCH) / 2, atol=1e-5)
     assert int(new.step) == 1
 
 
@@ -182,6 +187,26 @@ def test_one_stage_takes_the_same_latents_for_both_players():
     (at_once, _), by_g = latents_seen(one_stage, 1)
     np.testing.assert_allclose(at_once, by_g, rtol=1e-5)
     assert by_g.all()
+
+
+@pytest.mark.parametrize(("rule", "renewals"), [(alternating, 1), (article, 2), (one_stage, 1)])
+def test_ds_model_state_is_renewed_once_in_each_pass_of_its_own_turns(rule, renewals):
+    # Spectral norm's state depends on the weights alone, and these stand still.
+    network = from_linen(SpectralDiscriminator())
+    gan = game(scaling_generator(), network, d_tx=STILL)
+    real = normal(0, *POINTS)
+
+    def both(state, key):
+        new, _ = rule(gan, state, real, key=key)
+        params, model_state, _ = state.discriminator
+        for _ in range(renewals):
+            _, model_state = network.apply(params, model_state, real, train=True)
+        return new.discriminator.model_state, model_state
+
+    state = quick_jit(partial(init_state, gan))(jax.random.key(0), real)
+    actual, expected = quick_jit(both)(state, jax.random.key(1))
+    assert_close(actual, expected)
+    assert bits(actual) != bits(state.discriminator.model_state)
 
 
 TRAINING = Call(BATCH, train=True, keyed=True)

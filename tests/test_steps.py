@@ -141,29 +141,33 @@ IN_TRAINING = Call(BATCH, train=True, keyed=True)
 BOTH_AT_ONCE = Call(2 * BATCH, train=True, keyed=True)
 
 
+PAIRED = losses.relativistic()
+
+
 @pytest.mark.parametrize(
-    ("step", "discriminator", "loss", "g_calls", "d_calls"),
+    ("step", "discriminator", "options", "d_calls"),
     [
-        (discriminator_step, UNCOUPLED, losses.hinge(), [IN_TRAINING], [BOTH_AT_ONCE]),
-        (discriminator_step, COUPLED, losses.hinge(), [IN_TRAINING], [IN_TRAINING] * 2),
-        (generator_step, UNCOUPLED, losses.hinge(), [IN_TRAINING], [IN_TRAINING]),
-        (generator_step, COUPLED, losses.hinge(), [IN_TRAINING], [IN_TRAINING]),
-        (generator_step, UNCOUPLED, losses.relativistic(), [IN_TRAINING], [IN_TRAINING] * 2),
+        (discriminator_step, UNCOUPLED, {}, [BOTH_AT_ONCE]),
+        (discriminator_step, UNCOUPLED, {"r1_gamma": 1.0}, [BOTH_AT_ONCE, IN_TRAINING]),
+        (discriminator_step, COUPLED, {}, [IN_TRAINING] * 2),
+        (generator_step, UNCOUPLED, {}, [IN_TRAINING]),
+        (generator_step, COUPLED, {}, [IN_TRAINING]),
+        (generator_step, UNCOUPLED, {"loss": PAIRED}, [IN_TRAINING] * 2),
     ],
 )
 def test_a_step_runs_each_network_in_training_mode_and_no_more_often_than_needed(
-    step, discriminator, loss, g_calls, d_calls
+    step, discriminator, options, d_calls
 ):
     g_seen, d_seen = [], []
     generator = spied(from_linen(BatchNormGenerator()), g_seen)
-    gan = game(generator, spied(discriminator, d_seen), loss)
+    gan = game(generator, spied(discriminator, d_seen), **options)
 
     def run(key):
         state = init_state(gan, key, DATA[:BATCH])
         return step(gan, state, DATA[:BATCH], key=jax.random.key(1))
 
     jax.eval_shape(run, jax.random.key(0))
-    assert (g_seen, d_seen) == (g_calls, d_calls)
+    assert (g_seen, d_seen) == ([IN_TRAINING], d_calls)
 
 
 def batch_norm_logits(params, x):
@@ -313,6 +317,7 @@ def penalised_step(weights, network, state, real):
 
 ON_PLANE = quick_jit(lambda weights, *a: penalised_step(weights, linear_discriminator(), *a))
 ON_BOWL = quick_jit(lambda weights, *a: penalised_step(weights, bowl_discriminator(), *a))
+NO_WEIGHTS = dict.fromkeys(WEIGHTS, 0.0)
 PLANE_GAME = closed_form_game()
 BOWL_GAME = closed_form_game()._replace(discriminator=bowl_discriminator())
 
@@ -334,10 +339,27 @@ def test_penalties_are_weighted_summed_and_differentiated(drawn, real, fakes):
 @given(r1=floats(0, 5), r2=floats(0, 5), real=images(POINTS), fakes=images(POINTS))
 def test_r1_is_taken_at_real_and_r2_at_generated_images(r1, r2, real, fakes):
     state = state_with(BOWL_GAME, real, fakes, np.float32(2))
-    penalty, _ = ON_BOWL({"r1_gamma": r1, "r2_gamma": r2}, state, real)
+    penalty, _ = ON_BOWL(NO_WEIGHTS | {"r1_gamma": r1, "r2_gamma": r2}, state, real)
     squares = [np.mean(np.sum(np.float64(x) ** 2, axis=1)) for x in (real, fakes)]
     expected = 0.5 * 4 * (r1 * squares[0] + r2 * squares[1])
     np.testing.assert_allclose(penalty, expected, rtol=1e-4, atol=1e-5)
+
+
+@one_in(2)
+@given(x=images(POINTS), angle=floats(0, 6))
+def test_the_gradient_penalty_lies_between_real_and_fake_and_dragan_at_the_real_images(x, angle):
+    # The bowl's slope is 2 |x|. Real and generated images on one ray: mixtures lie between, and so do their slopes.
+    ray = np.float32([np.cos(angle), np.sin(angle)])
+    inner, outer = (np.broadcast_to(radius * ray, POINTS) for radius in (1.0, 3.0))
+    for real, fakes in ((inner, outer), (outer, inner)):
+        state = state_with(BOWL_GAME, real, fakes, np.float32(2))
+        penalty, _ = ON_BOWL(NO_WEIGHTS | {"gp_weight": 1.0}, state, real)
+        assert (2 - 1) ** 2 + 1e-3 < penalty < (6 - 1) ** 2 - 1e-3
+    # Where all pixels are equal there is no noise.
+    constant = np.ones(POINTS, np.float32)
+    state = state_with(BOWL_GAME, constant, x, np.float32(2))
+    penalty, _ = ON_BOWL(NO_WEIGHTS | {"dragan_weight": 1.0}, state, constant)
+    np.testing.assert_allclose(penalty, (2 * np.sqrt(2) - 1) ** 2, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -548,6 +570,7 @@ OPTIMIZERS = {
     "rmsprop": optax.rmsprop(1e-3),
     "adam with a schedule": optax.adam(optax.cosine_decay_schedule(1e-3, 100)),
     "clipped adam": CLIPPED,
+    "adam with weight decay": optax.adamw(1e-3),
 }
 PLAYERS = {
     "points": (

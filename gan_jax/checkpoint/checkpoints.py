@@ -116,9 +116,8 @@ class Checkpoints:
         if step is None:
             self._unsound = skipped
         if skipped and restored is None:
-            if steps != disk.list_steps(
-                self.folder
-            ):  # a run has saved, and deleted what was being read
+            # Has a run saved meanwhile, and deleted what was being read?
+            if steps != disk.list_steps(self.folder):
                 return self.restore(like_state, step=step, report=report)
             raise CheckpointError(
                 f"no sound checkpoint in {self.folder} among steps {sorted(skipped)}: "

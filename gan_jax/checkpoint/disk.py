@@ -49,9 +49,8 @@ def seal(body: dict[str, Any]) -> dict[str, Any]:
       CheckpointError: JSON cannot express it.
     """
     try:
-        body = json.loads(
-            json.dumps(body)
-        )  # as it will come back: lists for tuples, strings as keys
+        # As it will come back: lists for tuples, strings as keys.
+        body = json.loads(json.dumps(body))
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"metadata must be plain JSON values: {brief(error)}") from error
     return {"crc32": zlib.crc32(_canonical(body)), "body": body}

@@ -136,8 +136,6 @@ def _host_array(name: str, leaf: Any) -> np.ndarray:
         if not (leaf.is_fully_addressable or leaf.is_fully_replicated):
             raise CheckpointError(f"{name} is split over processes: replicate it first")
         leaf = jax.random.key_data(leaf) if _is_key(leaf) else leaf
-        # A shard is an array of its own: the leaf keeps no host copy, and so can still be donated.
-        leaf = leaf.addressable_data(0) if leaf.is_fully_replicated else leaf
     return np.asarray(leaf)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gan_jax.evaluation.checks import as_feature_pair, as_features
+from gan_jax.evaluation.checks import as_feature_pair
 from gan_jax.evaluation.pairwise import nearest
 
 
@@ -88,9 +88,8 @@ def memorisation(
 
 
 def _flatten(samples) -> np.ndarray:
-    """Samples [N, ...] as rows [N, D]; float32 unless they are float64."""
+    """Samples [N, ...] as rows [N, D], in their own type."""
     samples = np.asarray(samples)
     if samples.ndim < 2:
-        return as_features("samples", samples)
-    flat = samples.reshape(len(samples), math.prod(samples.shape[1:]))
-    return flat if flat.dtype == np.float64 else flat.astype(np.float32)
+        raise ValueError(f"samples must have shape [N, ...] with N >= 1, got {samples.shape}")
+    return samples.reshape(len(samples), math.prod(samples.shape[1:]))

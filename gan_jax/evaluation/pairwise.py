@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-NARROW = 16  # up to this width coordinates are subtracted one by one: exact, and as fast
+NARROW = 16  # up to this width coordinates are subtracted one by one: nothing cancels, and as fast
 SPARE = 8  # candidates beyond k that are ranked again in float64
 BLOCK_ENTRIES = 2**25  # distances held at a time: 128 MiB of float32
 SLACK = 2e-6  # bound on the rounding of a squared distance, relative to the squares it is a sum of
+CAST = 1.5e-7  # bound on what the cast to float32 moves two points by, relative to the root of those squares
 
 
 def default_chunk_size(num_columns: int) -> int:
@@ -40,19 +41,20 @@ def padded_chunks(vectors: np.ndarray, size: int) -> Iterator[tuple[slice, np.nd
 
 
 def squared_distances(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return squared distances of all pairs, and a bound on their rounding.
+    """Return squared distances of all pairs, and a bound on their rounding, that of the cast included.
 
     Args:
-      x: f32[N, D], centred.
-      y: f32[M, D].
+      x: f32[N, D], from `centred`.
+      y: f32[M, D], from `centred`.
 
     Returns:
       f32[N, M] >= 0 and f32[N, M].
     """
+    norms = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
     if x.shape[1] <= NARROW:
         squares = sum((x[:, i, None] - y[None, :, i]) ** 2 for i in range(x.shape[1]))
-        return squares, SLACK * squares
-    norms = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
+        moved = CAST * jnp.sqrt(norms)
+        return squares, SLACK * squares + moved * (2 * jnp.sqrt(squares) + moved)
     products = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
     return jnp.maximum(norms - 2 * products, 0), SLACK * norms
 

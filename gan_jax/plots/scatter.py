@@ -22,7 +22,7 @@ def save_scatter(
     """Save real and generated points of the plane over what D thinks of each place.
 
     Args:
-      real: [N, 2].
+      real: [N, 2]; N may be 0.
       fake: [M, 2]. Points outside `extent` are counted in the legend, so that a plot never hides a failure.
       path: where; the extension names the format (png, svg, pdf).
       decision: D's probability that a point is real: a function from points [K, 2] to [K] (called once with
@@ -51,7 +51,8 @@ def save_scatter(
     note = f", {outside:,} outside" if outside else ""
     size = float(np.clip(5000 / max(len(real), len(fake), 1), 3, 14))
     style = {"alpha": 0.6, "linewidths": 0}
-    axes.scatter(*real.T, s=2 * size, color=BLUE, label=f"real ({len(real):,})", **style)
+    if len(real):
+        axes.scatter(*real.T, s=2 * size, color=BLUE, label=f"real ({len(real):,})", **style)
     label = f"generated ({len(fake):,}{note})"
     axes.scatter(*fake.T, s=size, color=VERMILLION, label=label, **style)
     axes.set(xlim=(x_min, x_max), ylim=(y_min, y_max), aspect="equal", xlabel="x", ylabel="y")

@@ -79,6 +79,7 @@ def test_a_warning_gives_the_numbers_and_a_remedy_on_one_line():
         assert "\n" not in warning
     assert balance_warning(0.9, 0.1).startswith("D is winning")  # perfect for targets 0.9 and 0.1
     assert balance_warning(0.7, 0.3) is None
+    assert balance_warning(0.86, 0.25) is None  # D is ahead, but G is far from beaten
     assert balance_warning(jnp.float32(0.5), jnp.float32(0.5)) is None
 
 

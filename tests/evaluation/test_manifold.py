@@ -45,9 +45,28 @@ def test_the_scores_are_those_of_brute_force(seed, width, k, offset):
 def test_points_on_the_edges_of_balls_are_inside(seed, width, k):
     rng = np.random.default_rng(seed)  # on a lattice most distances are equal to many others
     real, generated = rng.integers(0, 3, size=(60, width)), rng.integers(0, 3, size=(45, width))
-    np.testing.assert_allclose(
-        manifold_scores(real, generated, k=k), brute_force(real, generated, k), rtol=1e-12
-    )
+    expected = brute_force(real, generated, k)
+    np.testing.assert_allclose(manifold_scores(real, generated, k=k), expected, rtol=1e-12)
+    parts = manifold_scores(real, generated, k=k, chunk_size=9)
+    np.testing.assert_allclose(parts, expected, rtol=1e-12)
+
+
+def test_points_just_outside_a_ball_are_outside_though_float32_cannot_see_it():
+    directions = RNG.normal(size=(60, 40))
+    directions[:, 0] = -np.abs(directions[:, 0])
+    balls = np.stack([np.zeros(40), np.eye(40)[0]])  # at distance 1: for k = 1 both have radius 1
+    beyond = directions / np.linalg.norm(directions, axis=1, keepdims=True) * (1 + 1e-9)
+    assert brute_force(beyond, balls, 1)[1] == manifold_scores(beyond, balls, k=1).recall == 0
+    scores = manifold_scores(balls, beyond, k=1)
+    assert (scores.precision, scores.density, scores.coverage) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("width", [1, 40])
+def test_the_rows_that_fill_the_last_chunk_are_no_samples(width):
+    real = np.outer([-2.0, -1.0, 0.5, 1.0, 1.5], np.ones(width))  # their mean, 0, is what fills
+    generated = np.outer([0.0, 5.0, 9.0], np.ones(width))
+    expected = brute_force(real, generated, 1)
+    np.testing.assert_allclose(manifold_scores(real, generated, k=1, chunk_size=3), expected)
 
 
 def test_pairs_in_doubt_are_measured_again_a_few_at_a_time(monkeypatch):

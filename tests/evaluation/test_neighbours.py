@@ -73,7 +73,7 @@ def test_the_share_copied_counts_samples_not_their_median():
             r"agree in shape per sample, got \(60, 6, 6, 1\) and \(60, 5, 6, 1\)",
         ),
         (TRAIN[:0], TRAIN, r"queries must have shape \[N, D\] with N >= 1, D >= 1, got \(0, 36\)"),
-        (np.zeros(3), np.zeros(3), r"samples must have shape \[N, D\] .* got \(3,\)"),
+        (np.zeros(3), np.zeros(3), r"samples must have shape \[N, ...\] with N >= 1, got \(3,\)"),
         (np.full((2, 3), np.nan), np.zeros((2, 3)), "queries must be finite, got 2 of 2 rows"),
     ],
 )

@@ -37,6 +37,19 @@ def test_squared_distances_are_right_within_the_bound_they_state(seed, width, of
     assert np.asarray(bound).max() < 1e-3
 
 
+@given(SEEDS, WIDTHS, st.sampled_from([1e-2, 1e-4, 1e-6]))
+def test_the_bound_holds_in_tight_clusters_far_from_the_centre(seed, width, spread):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(4, width))
+    x, y = (
+        centres[rng.integers(4, size=30)] + rng.normal(0, spread, size=(30, width))
+        for _ in range(2)
+    )
+    x32, y32 = centred(x, y)
+    squares, bound = squared_distances(jnp.asarray(x32), jnp.asarray(y32))
+    assert (np.abs(np.asarray(squares) - brute_force(x, y) ** 2) <= np.asarray(bound)).all()
+
+
 @given(SEEDS, WIDTHS, st.sampled_from([1, 4, 13]), st.sampled_from([0.0, 1e4]))
 def test_neighbours_are_those_of_brute_force(seed, width, k, offset):
     rng = np.random.default_rng(seed)
@@ -79,6 +92,13 @@ def test_equal_distances_are_ordered_by_index():
     assert distances.tolist() == [[1, 1, 1, 1]]
 
 
+def test_equal_distances_are_ordered_by_index_even_if_float32_sees_a_difference():
+    rng = np.random.default_rng(0)
+    queries, references = rng.integers(0, 2, size=(50, 40)), rng.integers(0, 2, size=(12, 40))
+    expected = brute_force(queries, references).argsort(axis=1, kind="stable")
+    np.testing.assert_array_equal(nearest(queries, references, 4)[0], expected[:, :4])
+
+
 def test_neighbours_closer_than_float32_can_tell_are_still_ranked_right():
     rng = np.random.default_rng(0)
     references = rng.normal(size=(40, 40))
@@ -88,6 +108,7 @@ def test_neighbours_closer_than_float32_can_tell_are_still_ranked_right():
     )  # |x|^2 is about 40: squared distances of 1e-13 are lost in float32
     references[11] = query[0] + 1e-6
     references[0] = query[0] + 3e-7
+    assert nearest(query, references, 1)[0] == 10
     indices, distances = nearest(query, references, 3)
     assert indices.tolist() == [[10, 0, 11]]
     np.testing.assert_allclose(distances, np.sqrt(40) * np.array([[1e-7, 3e-7, 1e-6]]), rtol=1e-6)
@@ -105,7 +126,7 @@ def test_every_type_of_number_is_measured_alike(dtype):
 def test_padded_chunks_hold_every_row_once_in_blocks_of_one_size(num, size):
     x = np.arange(2.0 * num).reshape(num, 2) + 1
     blocks = list(padded_chunks(x, size))
-    assert len({block.shape for _, block in blocks}) == 1
+    assert {block.shape for _, block in blocks} == {(min(size, num), 2)}
     np.testing.assert_array_equal(
         np.concatenate([block[: part.stop - part.start] for part, block in blocks]), x
     )

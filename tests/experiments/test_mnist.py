@@ -135,23 +135,20 @@ def test_a_run_under_way_keeps_others_out(finished, capsys):
     assert outcome.code == 1 and "another process" in outcome.err
 
 
-def test_divergence_stops_the_run_naming_step_and_quantity(tmp_path, capsys):
-    arguments = [
-        *TINY,
-        f"--workdir={tmp_path}/run",
-        "--loss=least_squares",
-        "--d_lr=10",
-        "--g_lr=10",
-    ]
-    arguments += [
-        "--num_steps=400",
-        "--steps_per_call=50",
-        "--log_every=50",
-        "--checkpoint_every=50",
-    ]
-    outcome = call(mnist.main, arguments, capsys)
+def test_divergence_stops_the_run_naming_step_and_quantity(tmp_path, capsys, monkeypatch):
+    from experiments import game
+    from gan_jax import losses
+
+    def exploding():
+        loss = losses.wasserstein()
+        return loss._replace(generator=lambda real, fake: 1e30 * loss.generator(real, fake))
+
+    monkeypatch.setitem(game.LOSSES, "wasserstein", exploding)
+    arguments = [*TINY, f"--workdir={tmp_path}/run", "--loss=wasserstein", "--g_lr=10"]
+    outcome = call(mnist.main, [*arguments, "--num_steps=60"], capsys)
     assert outcome.code == 1
-    assert "diverged" in outcome.err and "not finite at step" in outcome.err, outcome.err
+    assert "diverged: g_" in outcome.err and "not finite at step" in outcome.err, outcome.err
+    assert "--on_divergence=rollback" in outcome.err
 
 
 def test_sampling_gives_what_was_asked_for(finished, tmp_path):

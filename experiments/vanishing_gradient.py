@@ -68,21 +68,11 @@ def measure_gradients(images) -> list[dict[str, float]]:
 
     from gan_jax import losses
     from gan_jax.evaluation import balance
-    from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
-    from gan_jax.networks import from_linen
     from gan_jax.objectives import generator_objective
     from gan_jax.sampling import sample_latents, sample_real
     from gan_jax.steps import discriminator_step, init_state
-    from gan_jax.types import GAN
 
-    gan = GAN(
-        from_linen(DCGANGenerator(base=16)),
-        from_linen(DCGANDiscriminator(base=32)),
-        g_tx=optax.identity(),
-        d_tx=optax.adam(2e-4, b1=0.5),
-        loss=losses.non_saturating(),
-        latent_dim=100,
-    )
+    gan = _still_game()
     games = {"minimax": gan._replace(loss=losses.minimax()), "non_saturating": gan}
     init_key, train_key, test_key, real_key = jax.random.split(jax.random.key(SEED.value), 4)
     data = jnp.asarray(images)
@@ -117,6 +107,24 @@ def measure_gradients(images) -> list[dict[str, float]]:
             rows.append({"step": number, **{k: float(v) for k, v in measure(state).items()}})
         state = step(state, data, jax.random.fold_in(train_key, number))
     return rows
+
+
+def _still_game():
+    import optax
+
+    from gan_jax import losses
+    from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
+    from gan_jax.networks import from_linen
+    from gan_jax.types import GAN
+
+    return GAN(
+        from_linen(DCGANGenerator(base=16)),
+        from_linen(DCGANDiscriminator(base=32)),
+        g_tx=optax.identity(),
+        d_tx=optax.adam(2e-4, b1=0.5),
+        loss=losses.non_saturating(),
+        latent_dim=100,
+    )
 
 
 def compare_with_optimum() -> dict:

@@ -65,10 +65,7 @@ def make_runner(
     if channels_last:
         generator = generator.to(memory_format=torch.channels_last)
         discriminator = discriminator.to(memory_format=torch.channels_last)
-    optimizers = [
-        torch.optim.Adam(net.parameters(), 1e-4, betas=(0.3, 0.999), eps=1e-7)
-        for net in (generator, discriminator)
-    ]
+    optimizers = [_adam(net) for net in (generator, discriminator)]
     pixels = np.random.default_rng(0).integers(0, 256, (1000, 1, 28, 28), dtype=np.uint8)
     data = torch.from_numpy(pixels)
     g, d = (
@@ -104,3 +101,7 @@ def make_runner(
                 step()
 
     return run, sizes
+
+
+def _adam(net: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(net.parameters(), 1e-4, betas=(0.3, 0.999), eps=1e-7)

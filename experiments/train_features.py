@@ -1,6 +1,20 @@
-"""Train the frozen feature networks with which 28x28 GANs are measured (gan_jax.evaluation.features).
+r"""Train the frozen feature networks with which 28x28 GANs are measured (gan_jax.evaluation.features).
 
-python -m experiments.train_features --dataset=mnist --data_dir=DIR --out=gan_jax/evaluation/mnist.npz
+    python -m experiments.train_features --dataset=mnist --data_dir=DIR --num_epochs=10 --num_held_out=5000 \
+        --out=gan_jax/evaluation/mnist.npz
+    python -m experiments.train_features --dataset=fashion_mnist --data_dir=DIR \
+        --out=gan_jax/evaluation/fashion_mnist.npz
+
+These two made the files that are shipped, in 8.5 and 9.2 minutes on two busy CPU cores (about half on quiet ones).
+Forward an image takes 9.6 MFLOP; AdamW follows a one-cycle schedule; images are varied on the device; no epoch is
+chosen: the last one counts. Accuracies:
+
+    mnist           10 epochs on 55,000   held out 99.60 %   test 99.50 %
+    fashion_mnist   15 epochs on 55,000   held out 93.34 %
+    fashion_mnist   15 epochs on 60,000                      test 93.09 %
+
+The same command gives the same bytes on the same machine and library versions; elsewhere sums are rounded in another
+order, and the file comes out as another network of about the same accuracy.
 """
 
 import time
@@ -14,29 +28,30 @@ from experiments import program
 
 
 class Recipe(NamedTuple):
-    """How training images are varied: each range is symmetric and drawn uniformly for each image.
+    """How a data set is varied in training: each range is symmetric and drawn uniformly for each image.
 
     Attributes:
       rotation: greatest angle, degrees.
       zoom: greatest change of size, as a share.
       shift: greatest shift along each axis, pixels.
       mirror: whether half of the images are mirrored left to right.
+      dropout: share of the features that the last layer does not see.
     """
 
     rotation: float
     zoom: float
     shift: float
     mirror: bool
+    dropout: float
 
 
 RECIPES = {
-    "mnist": Recipe(rotation=12.0, zoom=0.12, shift=2.0, mirror=False),
-    "fashion_mnist": Recipe(rotation=4.0, zoom=0.08, shift=1.5, mirror=True),
+    "mnist": Recipe(rotation=12.0, zoom=0.12, shift=2.0, mirror=False, dropout=0.2),
+    "fashion_mnist": Recipe(rotation=4.0, zoom=0.08, shift=1.0, mirror=True, dropout=0.1),
 }
 BATCH_SIZE = 125  # divides 60,000 and 55,000
 PEAK_LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 0.02
-DROPOUT = 0.2
 
 DATASET = flags.DEFINE_enum("dataset", "mnist", list(RECIPES), "what to classify")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with the data set's IDX files")
@@ -90,7 +105,8 @@ def fit(dataset):
     from gan_jax.models.classifier import Classifier, fold_batch_norm
     from gan_jax.networks import from_linen
 
-    network = from_linen(Classifier(dropout=DROPOUT, batch_norm=True))
+    recipe = RECIPES[dataset.name]
+    network = from_linen(Classifier(dropout=recipe.dropout, batch_norm=True))
     num_steps = len(dataset.images) // BATCH_SIZE
     schedule = optax.cosine_onecycle_schedule(
         num_steps * NUM_EPOCHS.value, PEAK_LEARNING_RATE, pct_start=0.2
@@ -100,7 +116,7 @@ def fit(dataset):
     params, model_state = jax.jit(network.init)(init_key, jnp.zeros((2, 28, 28, 1)))
     state = (params, model_state, tx.init(params))
     print(f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters in training")
-    epoch = make_epoch(network, tx, RECIPES[dataset.name], num_steps)
+    epoch = make_epoch(network, tx, recipe, num_steps)
     images, labels = jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
     for number in range(NUM_EPOCHS.value):
         started = time.monotonic()

@@ -95,6 +95,20 @@ def test_params_do_not_depend_on_the_lowering(layer):
 
 
 @BOTH
+@pytest.mark.parametrize(
+    ("lowering", "convolves"), [("matmul", False), ("lax", True), ("auto", False)]
+)
+def test_a_layer_is_lowered_as_asked_and_to_matrix_products_on_a_cpu_otherwise(
+    layer, lowering, convolves
+):
+    module, x = layer(3, (3, 2), (2, 2), lowering=lowering), jnp.ones((1, 4, 4, 2))
+    variables = jax.eval_shape(module.init, jax.random.key(0), x)
+    traced = jax.jit(module.apply).trace(variables, x)
+    program = traced.lower(lowering_platforms=("cpu",)).as_text()
+    assert ("stablehlo.convolution" in program) == convolves
+
+
+@BOTH
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_params_are_named_and_laid_out_as_in_flax(layer, use_bias):
     x, key = jax.ShapeDtypeStruct((1, 4, 4, 2), jnp.float32), jax.random.key(0)

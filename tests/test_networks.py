@@ -232,3 +232,22 @@ def test_norms_that_couple_nothing_need_no_declaration(module):
     network = from_linen(module)
     assert network.couples_batch is False
     jax.eval_shape(network.init, jax.random.key(0), POINTS)
+
+
+class Remembering(nn.Module):
+    """Keeps a state that is not a dictionary."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        del train
+        first, second = self.variable("memory", "pair", lambda: (jnp.zeros(2), jnp.ones(2))).value
+        return nn.Dense(1)(x + first[None] * second[None])[:, 0]
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AttributeError, reason="the search for batch norms reads dictionaries alone"
+)
+def test_a_state_may_be_any_pytree():
+    network = from_linen(Remembering())
+    _, model_state = jax.eval_shape(network.init, jax.random.key(0), POINTS)
+    assert len(model_state["memory"]["pair"]) == 2

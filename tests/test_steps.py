@@ -27,6 +27,7 @@ from tiny import (
     drawn_variables,
     game,
     linear_discriminator,
+    noisy,
     normal,
     one_in,
     painting_generator,
@@ -312,7 +313,8 @@ def bowl_discriminator():
 def penalised_step(weights, network, state, real):
     gan = closed_form_game(loss=losses.wasserstein())._replace(discriminator=network, **weights)
     new, metrics = discriminator_step(gan, state, real, key=jax.random.key(0))
-    return metrics["d_penalty"], new.discriminator.opt_state.history[0]
+    loss = metrics["fake_logits"] - metrics["real_logits"]
+    return metrics["d_penalty"], new.discriminator.opt_state.history[0], metrics["d_loss"] - loss
 
 
 ON_PLANE = quick_jit(lambda weights, *a: penalised_step(weights, linear_discriminator(), *a))
@@ -326,20 +328,21 @@ BOWL_GAME = closed_form_game()._replace(discriminator=bowl_discriminator())
 @given(drawn=st.tuples(*[floats(0, 10)] * 4), real=images(POINTS), fakes=images(POINTS))
 def test_penalties_are_weighted_summed_and_differentiated(drawn, real, fakes):
     state = state_with(PLANE_GAME, real, fakes, 3 * W)
-    penalty, gradient = ON_PLANE(dict(zip(WEIGHTS, drawn, strict=True)), state, real)
+    penalty, gradient, besides_loss = ON_PLANE(dict(zip(WEIGHTS, drawn, strict=True)), state, real)
     r1, r2, gp, dragan = np.float64(drawn)
     centred, around_one = (r1 + r2) / 2, gp + dragan
     np.testing.assert_allclose(penalty, 9 * centred + 4 * around_one, rtol=1e-4, atol=1e-4)
     slope = 2 * centred * 3 * W + 2 * around_one * (3 - 1) * W
     expected = slope + fakes.mean(axis=0) - real.mean(axis=0)
     np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-3)
+    assert abs(besides_loss) < 1e-5  # d_loss is the loss alone, here mean fake - mean real
 
 
 @one_in(2)
 @given(r1=floats(0, 5), r2=floats(0, 5), real=images(POINTS), fakes=images(POINTS))
 def test_r1_is_taken_at_real_and_r2_at_generated_images(r1, r2, real, fakes):
     state = state_with(BOWL_GAME, real, fakes, np.float32(2))
-    penalty, _ = ON_BOWL(NO_WEIGHTS | {"r1_gamma": r1, "r2_gamma": r2}, state, real)
+    penalty, *_ = ON_BOWL(NO_WEIGHTS | {"r1_gamma": r1, "r2_gamma": r2}, state, real)
     squares = [np.mean(np.sum(np.float64(x) ** 2, axis=1)) for x in (real, fakes)]
     expected = 0.5 * 4 * (r1 * squares[0] + r2 * squares[1])
     np.testing.assert_allclose(penalty, expected, rtol=1e-4, atol=1e-5)
@@ -353,12 +356,12 @@ def test_the_gradient_penalty_lies_between_real_and_fake_and_dragan_at_the_real_
     inner, outer = (np.broadcast_to(radius * ray, POINTS) for radius in (1.0, 3.0))
     for real, fakes in ((inner, outer), (outer, inner)):
         state = state_with(BOWL_GAME, real, fakes, np.float32(2))
-        penalty, _ = ON_BOWL(NO_WEIGHTS | {"gp_weight": 1.0}, state, real)
+        penalty, *_ = ON_BOWL(NO_WEIGHTS | {"gp_weight": 1.0}, state, real)
         assert (2 - 1) ** 2 + 1e-3 < penalty < (6 - 1) ** 2 - 1e-3
     # Where all pixels are equal there is no noise.
     constant = np.ones(POINTS, np.float32)
     state = state_with(BOWL_GAME, constant, x, np.float32(2))
-    penalty, _ = ON_BOWL(NO_WEIGHTS | {"dragan_weight": 1.0}, state, constant)
+    penalty, *_ = ON_BOWL(NO_WEIGHTS | {"dragan_weight": 1.0}, state, constant)
     np.testing.assert_allclose(penalty, (2 * np.sqrt(2) - 1) ** 2, rtol=1e-5)
 
 
@@ -538,20 +541,29 @@ def test_a_key_used_twice_is_caught():
         quick_jit(run)(busy_state(), jax.random.key(0))
 
 
+SHARED = pytest.mark.xfail(
+    strict=True, raises=jax.errors.KeyReuseError, reason="penalties share the key of D's passes"
+)
+
+
 @pytest.mark.parametrize(
-    ("rule", "loss", "discriminator", "options"),
+    ("rule", "loss", "couples_batch", "options"),
     [
-        (rules.alternating, losses.hinge(), UNCOUPLED, {"n_dis": 2} | dict.fromkeys(WEIGHTS, 1.0)),
-        (rules.alternating, losses.relativistic(), UNCOUPLED, {"n_dis": 2}),
-        (rules.alternating, losses.relativistic(), COUPLED, {}),
-        (rules.article, losses.hinge(), UNCOUPLED, {}),
-        (rules.article, losses.hinge(), COUPLED, {}),
-        (rules.one_stage, losses.relativistic(), UNCOUPLED, dict.fromkeys(WEIGHTS, 1.0)),
+        (rules.alternating, losses.hinge(), False, {"n_dis": 2, "gp_weight": 1.0}),
+        (rules.alternating, losses.hinge(), False, {"dragan_weight": 1.0}),
+        (rules.alternating, PAIRED, False, {"n_dis": 2, "r1_gamma": 1.0}),
+        (rules.alternating, PAIRED, True, {}),
+        (rules.article, losses.hinge(), False, {}),
+        (rules.one_stage, PAIRED, False, {"gp_weight": 1.0}),
+        pytest.param(
+            rules.alternating, PAIRED, False, {"r1_gamma": 1.0, "r2_gamma": 1.0}, marks=SHARED
+        ),
     ],
 )
-def test_no_step_uses_a_key_twice(rule, loss, discriminator, options):
+def test_no_step_uses_a_key_twice(rule, loss, couples_batch, options):
     # conftest makes JAX watch; between them the cases take every way in which the library splits keys.
-    gan = game(scaling_generator(), discriminator, loss, **options)
+    discriminator = noisy(linear_discriminator())._replace(couples_batch=couples_batch)
+    gan = game(noisy(scaling_generator()), discriminator, loss, **options)
     real = jnp.zeros((rules.real_batches_per_step(rule, gan) * BATCH, 2))
 
     def run(key):

@@ -176,6 +176,16 @@ def pinned(network: Network, *, x: Any = None, key: Any = None) -> Network:
     return network._replace(apply=apply)
 
 
+def noisy(network: Network) -> Network:
+    """Use up the key of every call, so that JAX sees a key used twice; Flax only folds numbers into its keys."""
+
+    def apply(params, model_state, x, *, train, key=None):
+        y, model_state = network.apply(params, model_state, x, train=train)
+        return y if key is None else y + jax.random.normal(key, y.shape), model_state
+
+    return network._replace(apply=apply)
+
+
 class Recording(NamedTuple):
     """The optimizer's own state, the number of gradients seen, and the gradients."""
 

@@ -17,11 +17,12 @@ EPSILON = 1e-5  # added to a batch norm's variance
 class Classifier(nn.Module):
     """Map images [B, 28, 28, 1] in [-1, 1] to [B, dim + num_classes]: features, then logits.
 
-    Convolutions 3x3, the first and every later one that doubles the width with stride 2; then a hidden layer, whose
-    activations (ReLU, >= 0) are the features, and one linear layer to the logits. `split_outputs` takes them apart.
+    Four convolutions, 28 -> 14 -> 7 -> 7 -> 4 pixels wide; then a hidden layer, whose activations (ReLU, >= 0) are the
+    features, and one linear layer to the logits. `split_outputs` takes them apart.
 
     Attributes:
       widths: output channels of the convolutions.
+      kernels: heights and widths of their kernels, pixels.
       strides: their strides, pixels.
       dim: number of features.
       num_classes: number of logits.

@@ -5,7 +5,7 @@
 
 Each line of the log counts the modes that 2,500 samples cover and the share of high quality (within 3 sigma of a
 centre), as in PacGAN (Lin et al. 2018, arXiv:1712.04086); pictures lay the samples over D's decision surface. Results,
-minutes and hardware: experiments/README.md.
+minutes and hardware, where measured: experiments/README.md.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Train a GAN on 28x28 images: the tutorial's DCGAN, or our recommended recipe.
+"""Train a GAN on 28x28 images: the tutorial's DCGAN, or a recipe of ours.
 
     python -m experiments.mnist --flagfile=experiments/flags/digits.flags        # built-in digits, no download
     python -m experiments.mnist --flagfile=experiments/flags/mnist.flags         # MNIST, our recipe
@@ -6,7 +6,7 @@
 
 Each line of the log holds the tutorial's dis_acc and gan_acc on held-out images: how sure D is on average. A game
 in balance keeps both away from 0 and 1; when they drift apart, a line says who is winning. Results, minutes and
-hardware of every preset: experiments/README.md.
+hardware, where measured: experiments/README.md.
 """
 
 from pathlib import Path

@@ -59,8 +59,7 @@ def _help(description: str) -> str:
             continue
         for flag in module_flags:
             lines.append(f"  --{'[no]' if flag.boolean else ''}{flag.name}")
-            choices = getattr(flag.parser, "enum_values", None)
-            text = f"{flag.help}. " + (f"One of {', '.join(choices)}. " if choices else "")
+            text = f"{flag.help}. "  # absl puts an enum's choices before its help
             if flag.default is not None:
                 text += f"Default: {flag.default}."
             lines.extend(textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6))

@@ -9,9 +9,9 @@ For images x [B, H, W, I], outputs y [B, ceil(H/s), ceil(W/s), O] and a kernel k
 are closed under differentiation: the gradient of each is made of the other two, so gradients of any order
 (penalties differentiate twice) use the same fast code. Only reverse mode is defined.
 
-Why two lowerings: XLA compiles convolutions well for GPU and TPU, but on CPU its weight gradients run at 1-4
-GFLOP/s, and 45 times slower still inside a loop (jax-ml/jax#12868), where matrix products keep their speed.
-"auto" therefore takes matrix products on CPU and `lax` convolutions elsewhere; docs/design.md has the measurements.
+Why two lowerings: XLA's convolutions are meant for GPU and TPU; on CPU their gradients become many times slower inside a
+loop (jax-ml/jax#12868), where matrix products keep their speed. "auto" therefore takes matrix products on CPU and `lax`
+convolutions elsewhere. `experiments.benchmarks.convolutions` measures it; experiments/README.md has the table.
 """
 
 from functools import partial
@@ -92,7 +92,7 @@ def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> A
 
 
 def _multiply_first(g: Geometry, inputs: int, outputs: int) -> bool:
-    # With few output channels a patch matrix is as wide as the product is thin (5x5, 128 -> 1: 1 GFLOP/s).
+    # With few output channels a patch matrix is as wide as the product is thin (5x5, 128 -> 1).
     # Multiplying pixels first and shifting the few products after costs nothing extra at stride one.
     return g.strides == (1, 1) and 4 * outputs <= inputs
 

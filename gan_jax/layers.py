@@ -101,7 +101,7 @@ def _add_bias(y: Array, bias: Array | None) -> Array:
 class Dropout(nn.Module):
     """Set a share of the activations to zero in training and scale the others up to keep the mean.
 
-    One 32-bit random word serves two activations, which halves the time that drawing them takes; the rate is
+    One 32-bit random word serves two activations, so half as many are drawn; the rate is
     rounded to a multiple of 2^-16.
 
     Attributes:

@@ -1,6 +1,6 @@
 """Download the original IDX files from where TensorFlow Datasets gets them, and only when asked.
 
-The files themselves are kept, not a prepared TFDS folder: they are read forty times faster, in their own
+The files themselves are kept, not a prepared TFDS folder: they are read many times faster, in their own
 order, on any system. TFDS knows their addresses and SHA-256 sums. A blocked download would hang for minutes, so
 the host is asked first whether it answers.
 """

@@ -9,9 +9,9 @@ For images x [B, H, W, I], outputs y [B, ceil(H/s), ceil(W/s), O] and a kernel k
 are closed under differentiation: the gradient of each is made of the other two, so gradients of any order
 (penalties differentiate twice) use the same fast code. Only reverse mode is defined.
 
-Why two lowerings: XLA's convolutions are meant for GPU and TPU; on CPU their gradients become many times slower inside a
-loop (jax-ml/jax#12868), where matrix products keep their speed. "auto" therefore takes matrix products on CPU and `lax`
-convolutions elsewhere. `experiments.benchmarks.convolutions` measures it; experiments/README.md has the table.
+Why two lowerings: XLA's convolutions are meant for GPU and TPU; on CPU their gradients become many times slower inside
+a loop (jax-ml/jax#12868), where matrix products keep their speed. "auto" therefore takes matrix products on CPU and
+`lax` convolutions elsewhere. `experiments.benchmarks.convolutions` measures it; experiments/README.md has the table.
 """
 
 from functools import partial

@@ -55,9 +55,9 @@ def from_linen(module: nn.Module) -> Network:
 
 def _has_batch_norm(model_state: ModelState) -> bool:
     # Linen keeps a batch norm's statistics as "mean" and "var" side by side; spectral norm keeps others.
-    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(model_state)]
-    owners = {
-        name: {jax.tree_util.keystr(path[:-1]) for path in paths if path[-1].key == name}
-        for name in ("mean", "var")
-    }
+    owners: dict[str, set[str]] = {"mean": set(), "var": set()}
+    for path, _ in jax.tree_util.tree_leaves_with_path(model_state):
+        name = getattr(path[-1], "key", None)  # what is kept in tuples or lists has no name
+        if name in owners:
+            owners[name].add(jax.tree_util.keystr(path[:-1]))
     return bool(owners["mean"] & owners["var"])

@@ -11,6 +11,7 @@ from gan_jax.types import (
     Images,
     Key,
     Latents,
+    LogitFn,
     Logits,
     Metrics,
     ModelState,
@@ -94,21 +95,29 @@ def penalties(
     gan: GAN, params: Params, model_state: ModelState, real: Images, fake: Images, *, key: Key
 ) -> Array | None:
     """Sum the weighted penalties, each a mean over the batch; None if the game has none."""
-    pass_key, mix_key, noise_key = jax.random.split(key, 3)
+    r1_key, r2_key, gp_key, dragan_key = jax.random.split(key, 4)
 
-    def logit_fn(images: Images) -> Logits:
-        logits, _ = gan.discriminator.apply(params, model_state, images, train=True, key=pass_key)
-        return logits
+    def judge_with(dropout_key: Key) -> LogitFn:
+        def logit_fn(images: Images) -> Logits:
+            judge = gan.discriminator.apply
+            logits, _ = judge(params, model_state, images, train=True, key=dropout_key)
+            return logits
+
+        return logit_fn
 
     terms = []
     if gan.r1_gamma is not None:
-        terms.append(gan.r1_gamma * jnp.mean(r1_penalty(logit_fn, real)))
+        terms.append(gan.r1_gamma * jnp.mean(r1_penalty(judge_with(r1_key), real)))
     if gan.r2_gamma is not None:
-        terms.append(gan.r2_gamma * jnp.mean(r2_penalty(logit_fn, fake)))
+        terms.append(gan.r2_gamma * jnp.mean(r2_penalty(judge_with(r2_key), fake)))
     if gan.gp_weight is not None:
-        terms.append(gan.gp_weight * jnp.mean(gradient_penalty(logit_fn, real, fake, key=mix_key)))
+        pass_key, mix_key = jax.random.split(gp_key)
+        slopes = gradient_penalty(judge_with(pass_key), real, fake, key=mix_key)
+        terms.append(gan.gp_weight * jnp.mean(slopes))
     if gan.dragan_weight is not None:
-        terms.append(gan.dragan_weight * jnp.mean(dragan_penalty(logit_fn, real, key=noise_key)))
+        pass_key, noise_key = jax.random.split(dragan_key)
+        slopes = dragan_penalty(judge_with(pass_key), real, key=noise_key)
+        terms.append(gan.dragan_weight * jnp.mean(slopes))
     return sum(terms[1:], start=terms[0]) if terms else None
 
 

@@ -59,7 +59,9 @@ def sample(gan: GAN, state: GANState, latents: Latents, *, ema: bool = True) -> 
 
 
 def interpolate(start: Latents, end: Latents, num: int) -> Latents:
-    """Walk from latents to latents along great circles, where a normal sample's density stays the same.
+    """Walk from latents to latents along great circles, while the length goes evenly from one to the other.
+
+    A straight walk would pass through short latents, of which the generator has seen none.
 
     Args:
       start: [R, Z].
@@ -69,11 +71,14 @@ def interpolate(start: Latents, end: Latents, num: int) -> Latents:
     Returns:
       [R, num, Z].
 
-    Reference: White 2016, section 2.1, arXiv:1609.04468.
+    Reference: White 2016, section 2.1, arXiv:1609.04468 (there the lengths are not treated apart).
     """
     a, b = start[:, None, :], end[:, None, :]
-    norms = jnp.linalg.norm(a, axis=-1, keepdims=True) * jnp.linalg.norm(b, axis=-1, keepdims=True)
-    cosine = jnp.sum(a * b, axis=-1, keepdims=True) / norms
+    a_length = jnp.linalg.norm(a, axis=-1, keepdims=True)
+    b_length = jnp.linalg.norm(b, axis=-1, keepdims=True)
+    a, b = a / a_length, b / b_length
+    cosine = jnp.sum(a * b, axis=-1, keepdims=True)
     angle = jnp.arccos(jnp.clip(cosine, -1.0 + 1e-6, 1.0 - 1e-6))
     t = jnp.linspace(0.0, 1.0, num).reshape(1, num, 1)
-    return (jnp.sin((1.0 - t) * angle) * a + jnp.sin(t * angle) * b) / jnp.sin(angle)
+    directions = (jnp.sin((1.0 - t) * angle) * a + jnp.sin(t * angle) * b) / jnp.sin(angle)
+    return ((1.0 - t) * a_length + t * b_length) * directions

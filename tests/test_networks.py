@@ -244,9 +244,6 @@ class Remembering(nn.Module):
         return nn.Dense(1)(x + first[None] * second[None])[:, 0]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AttributeError, reason="the search for batch norms reads dictionaries alone"
-)
 def test_a_state_may_be_any_pytree():
     network = from_linen(Remembering())
     _, model_state = jax.eval_shape(network.init, jax.random.key(0), POINTS)

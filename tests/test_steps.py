@@ -541,11 +541,6 @@ def test_a_key_used_twice_is_caught():
         quick_jit(run)(busy_state(), jax.random.key(0))
 
 
-SHARED = pytest.mark.xfail(
-    strict=True, raises=jax.errors.KeyReuseError, reason="penalties share the key of D's passes"
-)
-
-
 @pytest.mark.parametrize(
     ("rule", "loss", "couples_batch", "options"),
     [
@@ -555,9 +550,8 @@ SHARED = pytest.mark.xfail(
         (rules.alternating, PAIRED, True, {}),
         (rules.article, losses.hinge(), False, {}),
         (rules.one_stage, PAIRED, False, {"gp_weight": 1.0}),
-        pytest.param(
-            rules.alternating, PAIRED, False, {"r1_gamma": 1.0, "r2_gamma": 1.0}, marks=SHARED
-        ),
+        (rules.alternating, PAIRED, False, {"r1_gamma": 1.0, "r2_gamma": 1.0}),
+        (rules.alternating, PAIRED, False, {"gp_weight": 1.0, "dragan_weight": 1.0}),
     ],
 )
 def test_no_step_uses_a_key_twice(rule, loss, couples_batch, options):

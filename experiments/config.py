@@ -27,6 +27,7 @@ INCIDENTAL = (
     "coordinator_address",
     "num_processes",
     "process_id",
+    "coordinator_timeout",
 )
 
 
@@ -72,6 +73,7 @@ class Config:
     coordinator_address: str
     num_processes: int
     process_id: int
+    coordinator_timeout: int
 
 
 def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
@@ -213,6 +215,10 @@ def _define_devices() -> None:
     )
     flags.DEFINE_integer("num_processes", 1, "processes of the run", 1, 2**16)
     flags.DEFINE_integer("process_id", 0, "which of them this is, from 0", 0, 2**16)
+    flags.DEFINE_integer(
+        "coordinator_timeout", 60, "seconds to wait for the other processes at the start, and later until one that "
+        "gives no sign of life counts as dead", 5, 86_400,
+    )  # fmt: skip
 
 
 def define_flags() -> None:

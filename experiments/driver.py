@@ -1,9 +1,12 @@
 """The one training loop: chunks of compiled steps until the end, a signal, or a divergence."""
 
 import contextlib
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+from jax.sharding import Mesh
 
 from experiments import devices, interruption, run_folder
 from experiments.config import Config
@@ -11,6 +14,7 @@ from experiments.console import tensorboard
 from experiments.divergence import DivergedError
 from experiments.experiment import Experiment
 from experiments.game import check
+from experiments.program import UserError
 from experiments.run import Run
 from experiments.run_folder import RunFolder
 from gan_jax.checkpoint import Checkpoints
@@ -22,14 +26,22 @@ def train(config: Config, experiment: Experiment) -> int:
     Raises:
       UserError: the configuration cannot be run, the folder is not this run's, or the run diverged.
     """
-    check(config, experiment.gan, experiment.dataset.images.shape[1:])
-    mesh = devices.choose_mesh(config)
     _use_compilation_cache(config)
+    with devices.together():
+        devices.check_alike(config, experiment.dataset.sha256)
+        check(config, experiment.gan, experiment.dataset.images.shape[1:])
+        code = _train(config, experiment, devices.choose_mesh(config))
+    devices.part()
+    return code
+
+
+def _train(config: Config, experiment: Experiment, mesh: Mesh) -> int:
     with (
         _folder(config) as folder,
         Checkpoints(folder.checkpoints) as checkpoints,
         tensorboard(folder.path, config.tensorboard) as write_events,
         interruption.listening() as interrupted,
+        devices.together(),  # again: here nothing that waits is left on the way out
     ):
         run = Run(config, experiment, mesh, folder, checkpoints, write_events)
         run.start()
@@ -40,7 +52,8 @@ def train(config: Config, experiment: Experiment) -> int:
                 if config.on_divergence == "stop":
                     raise DivergedError(_remedy(error, folder)) from error
                 run.roll_back(error)
-            if devices.anywhere(interrupted.signal is not None):
+            if number := devices.highest(interrupted.signal or 0):  # whoever was asked, all stop
+                interrupted.signal = signal.Signals(number)
                 run.stop(interrupted)
                 return interrupted.exit_code
         run.finish()
@@ -58,10 +71,19 @@ def next_chunk(config: Config, step: int) -> int:
     return min(config.num_steps, *(step - step % period + period for period in periods)) - step
 
 
-def _folder(config: Config) -> contextlib.AbstractContextManager[RunFolder]:
-    if devices.is_writer():
-        return run_folder.claim(config)
-    return contextlib.nullcontext(RunFolder(Path(config.workdir).expanduser().resolve()))
+@contextlib.contextmanager
+def _folder(config: Config) -> Iterator[RunFolder]:
+    folder = RunFolder(Path(config.workdir).expanduser().resolve())
+    refusal = None
+    with contextlib.ExitStack() as held:
+        if devices.is_writer():
+            try:
+                held.enter_context(run_folder.claim(config))
+            except Exception as error:  # told below, when the other processes know
+                refusal = error
+        if devices.highest(refusal is not None):
+            raise refusal or UserError("process 0 cannot use the run folder; its message says why")
+        yield folder
 
 
 def _remedy(error: DivergedError, folder: RunFolder) -> str:

@@ -25,7 +25,8 @@ def listening() -> Iterator[Interruption]:
     def handle(number: int, frame: object) -> None:
         del frame
         interruption.signal = signal.Signals(number)
-        signal.signal(number, signal.SIG_DFL)
+        for either in before:
+            signal.signal(either, signal.SIG_DFL)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

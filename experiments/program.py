@@ -1,5 +1,6 @@
 """Start a program: parse flags, and turn what a user can do wrong into one line and exit code 1. Imports no JAX."""
 
+import errno
 import os
 import sys
 import textwrap
@@ -7,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OURS = ("gan_jax", "experiments", "__main__")
 
 
@@ -30,10 +32,13 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except KeyboardInterrupt:  # before a run listens to signals, or in a program that does not
+        print("stopped by SIGINT", file=sys.stderr)
+        code = 130
     except Exception as error:
         if not _is_for_the_user(error):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_in_one_line(error)}", file=sys.stderr)
         code = 1
     sys.exit(code or 0)
 
@@ -50,6 +55,12 @@ def _parse(argv: list[str]) -> None:
 def _is_for_the_user(error: Exception) -> bool:
     module = type(error).__module__.split(".")[0]
     return isinstance(error, (flags.Error, OSError)) or module in _OURS
+
+
+def _in_one_line(error: Exception) -> str:
+    line = " ".join(str(error).split())
+    no_room = isinstance(error, OSError) and error.errno in _NO_ROOM
+    return f"{line}: make room, then give the same command again" if no_room else line
 
 
 def _help(description: str) -> str:

@@ -61,3 +61,16 @@ def restore_run(path: Path, *, step: int | None = None) -> RestoredRun:
     if restored is None:
         raise UserError(f"{path} has no checkpoint yet: let the run reach --checkpoint_every steps")
     return RestoredRun(config, facts, gan, restored.state, restored.step)
+
+
+def best_and_last(path: Path) -> dict[str, int | None]:
+    """Name the checkpoints worth measuring: the last, and the best where the run chose one and it is another.
+
+    Raises:
+      UserError: the folder is no run.
+    """
+    read_run(path)
+    checkpoints = Checkpoints(path / "checkpoints")
+    best, steps = checkpoints.best_step(), checkpoints.steps()
+    different = best is not None and best != steps[-1]
+    return {"best": best, "last": None} if different else {"last": None}

@@ -42,12 +42,13 @@ class Run:
         self._checkpoints, self._write_events = checkpoints, write_events
         self._keys = run_keys(config.seed)
         self._everywhere = parallel.replicated(mesh)
-        self._data = jax.device_put(experiment.dataset.images, self._everywhere)
+        self._data = parallel.replicate(experiment.dataset.images, mesh)
         rule = UPDATES[config.update]
         gan = parallel.over_batch(experiment.gan, mesh, config.batch_size)
         self._images_per_step = config.batch_size * real_batches_per_step(rule, gan)
         draw = partial(sample_real, num=self._images_per_step)
-        self._chunk = cache(partial(make_chunk, partial(rule, gan), draw))
+        step = parallel.keep_replicated(partial(rule, gan), mesh)
+        self._chunk = cache(partial(make_chunk, step, draw))
         self._is_writer = devices.is_writer()
 
     def start(self) -> None:
@@ -81,6 +82,7 @@ class Run:
         saved = {} if restored is None else restored.metadata
         self.state = init(self._keys.init, like) if restored is None else restored.state
         self.step = 0 if restored is None else restored.step
+        self._saved = None if restored is None else restored.step
         self._seconds = saved.get("seconds", 0.0)  # of training, over all processes of the run
         self._metrics_length = saved.get("metrics_length", 0)
         self._interval = Interval(**saved.get("interval", {}))
@@ -136,9 +138,8 @@ class Run:
         self._save()
         self._checkpoints.close()
         self.console.close()
-        name = "another process" if interruption.signal is None else interruption.signal.name
         self.console.say(
-            f"stopped by {name} after step {self.step}; the same command goes on from there: "
+            f"stopped by {interruption.signal.name} after step {self.step}; the same command goes on from there: "
             f"python -m experiments.{self.experiment.name} --flagfile={self.folder.path}/flagfile.txt"
         )
 
@@ -181,7 +182,7 @@ class Run:
             self.console.say(warning)
 
     def _save(self) -> None:
-        if self._checkpoints.steps()[-1:] == [self.step]:
+        if self._saved == self.step:
             return
         divergence.check_state(self.state, self.step)
         metadata = {
@@ -191,3 +192,4 @@ class Run:
             "rollbacks": self._rollbacks,
         }
         self._checkpoints.save(self.step, self.state, metadata)
+        self._saved = self.step

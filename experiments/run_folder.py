@@ -14,6 +14,12 @@ from experiments.config import Config, differing_flags, to_flagfile
 from experiments.program import UserError
 
 
+# What a run that was killed before it could write run.json may have left.
+BEFORE_THE_FIRST_STEP = frozenset(
+    (".lock", "samples", "tensorboard", "flagfile.txt", ".flagfile.txt.part", ".run.json.part")
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
     """Paths of a run, and the writing of its small files."""
@@ -49,9 +55,15 @@ class RunFolder:
     def append_metrics(self, record: Mapping[str, Any]) -> int:
         """Add a line to metrics.jsonl (strict JSON: not a number becomes null); return the file's new length."""
         line = json.dumps({k: _finite_or_none(v) for k, v in record.items()}, allow_nan=False)
-        with self.metrics.open("ab") as file:
-            file.write(line.encode() + b"\n")
-            return file.tell()
+        try:
+            with self.metrics.open("ab") as file:
+                file.write(line.encode() + b"\n")
+                return file.tell()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.metrics}: {error.strerror}; once that is put right, the same "
+                "command goes on from the last checkpoint"
+            ) from error
 
     def cut_metrics(self, length: int) -> None:
         """Drop the lines that were written after the checkpoint from which a run goes on."""
@@ -98,7 +110,7 @@ def _check_owner(path: Path, config: Config) -> None:
     if not path.is_dir():
         raise UserError(f"--workdir={path} is a file: choose a folder")
     if not (path / "run.json").exists():
-        strangers = {entry.name for entry in path.iterdir()} - {".lock", "samples", "flagfile.txt"}
+        strangers = {entry.name for entry in path.iterdir()} - BEFORE_THE_FIRST_STEP
         if strangers:
             raise UserError(
                 f"--workdir={path} holds other files ({sorted(strangers)[0]}, ...): choose an empty folder"

@@ -88,38 +88,67 @@ def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> A
     )
 
 
-# Matrix products. The larger operand of a product is always a plain reshape of what is stored, never a transpose.
+# Matrix products. Which side of a convolution is laid out in patches, and how, follows from its channels:
+#
+# - From few channels (the first layer of D): patches of x, taps first.
+# - To few channels at stride one (the last layer of G): a patch matrix of x would be as wide as the product is thin.
+#   Pixels are multiplied first, and the few products shifted and added after; taps first if they are very few.
+# - Otherwise: patches of x, taps last, so that the larger operand of a product is a plain reshape of what is stored.
+
+FEW = 4  # channels that make a row of pixels shorter in memory than a vector register
 
 
 def _multiply_first(g: Geometry, inputs: int, outputs: int) -> bool:
-    # With few output channels a patch matrix is as wide as the product is thin (5x5, 128 -> 1).
-    # Multiplying pixels first and shifting the few products after costs nothing extra at stride one.
     return g.strides == (1, 1) and 4 * outputs <= inputs
 
 
 def _convolve_matmul(g: Geometry, x: Array, k: Array) -> Array:
     inputs, outputs = k.shape[2:]
     if _multiply_first(g, inputs, outputs):
-        products = _dot(x, _taps_last(k))
-        return scatter_patches(products, g.kernel, g.strides, g.size, mirrored=True)
-    return _dot(gather_patches(x, g.kernel, g.strides), k.reshape(-1, outputs))
+        few = outputs <= FEW
+        products = _dot_taps(_taps_last(k), x) if few else _dot(x, _taps_last(k))
+        return scatter_patches(products, g.kernel, g.strides, g.size, mirrored=True, taps_first=few)
+    patches = gather_patches(x, g.kernel, g.strides, taps_first=inputs <= FEW)
+    k = k.reshape(-1, outputs)
+    return _contract_taps(patches, k) if inputs <= FEW else _dot(patches, k)
 
 
 def _adjoint_matmul(g: Geometry, y: Array, k: Array) -> Array:
     inputs, outputs = k.shape[2:]
     if _multiply_first(g, inputs, outputs):
-        return _dot(gather_patches(y, g.kernel, g.strides, mirrored=True), _taps_last(k).T)
+        few = outputs <= FEW
+        patches = gather_patches(y, g.kernel, g.strides, mirrored=True, taps_first=few)
+        return (_contract_taps if few else _dot)(patches, _taps_last(k).T)
     products = lax.dot_general(y, k.reshape(-1, outputs), (((3,), (1,)), ((), ())))
-    return scatter_patches(products, g.kernel, g.strides, g.size)
+    if inputs <= FEW:  # so few that turning them is cheaper than a product that gives them turned
+        products = products.transpose(3, 0, 1, 2)
+    return scatter_patches(products, g.kernel, g.strides, g.size, taps_first=inputs <= FEW)
 
 
 def _kernel_matmul(g: Geometry, x: Array, y: Array) -> Array:
     inputs, outputs = x.shape[3], y.shape[3]
     if _multiply_first(g, inputs, outputs):
-        taps = _correlate(x, gather_patches(y, g.kernel, g.strides, mirrored=True))
-        return _taps_first(taps.reshape(inputs, *g.kernel, outputs))
-    taps = _correlate(gather_patches(x, g.kernel, g.strides), y)
+        few = outputs <= FEW
+        patches = gather_patches(y, g.kernel, g.strides, mirrored=True, taps_first=few)
+        if few:  # shaped before it is turned: XLA would turn the operands of a product instead
+            return _correlate_taps(patches, x).reshape(*g.kernel, outputs, inputs).swapaxes(2, 3)
+        return _taps_first(_correlate(x, patches).reshape(inputs, *g.kernel, outputs))
+    few = inputs <= FEW
+    patches = gather_patches(x, g.kernel, g.strides, taps_first=few)
+    taps = (_correlate_taps if few else _correlate)(patches, y)
     return taps.reshape(*g.kernel, inputs, outputs)
+
+
+def _dot_taps(matrix: Array, images: Array) -> Array:  # [C, T], [B, H, W, C] -> [T, B, H, W]
+    return lax.dot_general(matrix, images, (((0,), (3,)), ((), ())))
+
+
+def _contract_taps(taps: Array, matrix: Array) -> Array:  # [T, B, H, W], [T, C] -> [B, H, W, C]
+    return lax.dot_general(taps, matrix, (((0,), (0,)), ((), ())))
+
+
+def _correlate_taps(taps: Array, images: Array) -> Array:  # [T, B, H, W], [B, H, W, C] -> [T, C]
+    return taps.reshape(taps.shape[0], -1) @ images.reshape(-1, images.shape[3])
 
 
 def _dot(images: Array, matrix: Array) -> Array:

@@ -1,57 +1,85 @@
 """One run on many devices: the batch is shared out, everything else is everywhere.
 
 Weights, statistics, optimizer states and the data set are replicated over a one-dimensional mesh; each device works
-on its share of every batch. The program is the one that a single device runs: XLA divides it and puts in the sums over
-devices, so batch norm, penalties and metrics see the whole batch.
+on its share of every batch. The program is the one that a single device runs, on a mesh of one: XLA divides it and
+puts in the sums over devices, so batch norm, penalties and metrics see the whole batch.
 """
+
+from collections.abc import Callable
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gan_jax.types import GAN, Array, Key, ModelState, Network, Params
+from gan_jax.types import GAN, Array, GANState, Images, Key, Metrics, ModelState, Network, Params
 
 AXIS = "batch"
 
+GRACE = 10  # seconds that a caller has, after its own limit, before JAX ends the process
+Step = Callable[..., tuple[GANState, Metrics]]  # (state, images, *, key)
+
 
 def start_processes(
-    coordinator: str, num_processes: int, process_id: int, timeout: int = 60
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    timeout: int = 60,
 ) -> None:
     """Join the processes of a run; call it before anything else touches JAX.
 
+    SIGTERM stays the program's own: JAX's service for preemptions, which would take it, is left out.
+
     Args:
-      coordinator: host:port of process 0; empty on TPU pods and clusters that JAX recognises by itself.
-      num_processes: of the whole run.
-      process_id: this one, from 0.
-      timeout: seconds to wait for the others.
+      coordinator: host:port of process 0; None on a cluster that JAX recognises by itself, such as a TPU pod.
+      num_processes: of the whole run; None there.
+      process_id: this one, from 0; None there.
+      timeout: seconds to wait for the others here, and later until a silent one counts as dead.
+
+    JAX aborts a process that waits in vain, some seconds after `timeout`: whoever wants another end has until then.
 
     Raises:
-      ConnectionError: the coordinator or the other processes could not be reached in time.
+      ConnectionError: JAX could not begin, for instance because the coordinator's port is taken.
+      ValueError: `coordinator` is None and JAX recognises no cluster.
     """
+    jax.config.update("jax_enable_preemption_service", False)
     try:
-        if coordinator:
-            jax.distributed.initialize(
-                coordinator, num_processes, process_id, initialization_timeout=timeout
-            )
-        else:
-            jax.distributed.initialize(initialization_timeout=timeout)
-    except Exception as error:
-        raise ConnectionError(
-            f"process {process_id} of {num_processes} could not join the run at {coordinator or 'the cluster'} "
-            f"within {timeout} s: check that process 0 runs there and the port is open"
-        ) from error
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            initialization_timeout=timeout + GRACE,
+            heartbeat_timeout_seconds=timeout,
+        )
+    except RuntimeError as error:
+        place = "its cluster" if coordinator is None else coordinator
+        cause = str(error).partition("\n")[0]
+        raise ConnectionError(f"could not join the processes at {place}: {cause}") from error
 
 
 def make_mesh(num_devices: int | None = None) -> Mesh:
-    """Line up the first `num_devices` devices of the run, or all.
+    """Line up `num_devices` devices of the run, the same number from each process, or all.
 
     Raises:
-      ValueError: there are not that many.
+      ValueError: there are not that many, or they cannot be taken equally from the processes.
     """
-    devices = jax.devices()
-    if num_devices is not None and not 1 <= num_devices <= len(devices):
-        raise ValueError(f"num_devices must lie in 1..{len(devices)}, got {num_devices}")
-    return Mesh(np.asarray(devices[:num_devices]), (AXIS,))
+    processes: dict[int, list[jax.Device]] = {}
+    for device in jax.devices():
+        processes.setdefault(device.process_index, []).append(device)
+    smallest = min(map(len, processes.values()))
+    if num_devices is None:
+        return Mesh(np.asarray(jax.devices()), (AXIS,))
+    if not 1 <= num_devices <= smallest * len(processes):
+        raise ValueError(
+            f"num_devices must lie in 1..{smallest * len(processes)}, got {num_devices}"
+        )
+    if num_devices % len(processes):
+        raise ValueError(
+            f"num_devices must be a multiple of the {len(processes)} processes, got {num_devices}"
+        )
+    share = num_devices // len(processes)
+    return Mesh(
+        np.asarray([device for own in processes.values() for device in own[:share]]), (AXIS,)
+    )
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -59,8 +87,13 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def replicate(array: np.ndarray, mesh: Mesh) -> Array:
+    """Put a host array, which all processes have alike, on every device."""
+    return jax.make_array_from_callback(array.shape, replicated(mesh), lambda index: array[index])
+
+
 def over_batch(gan: GAN, mesh: Mesh, batch_size: int) -> GAN:
-    """Share out the batch of both players' inputs over a mesh; on one device nothing changes.
+    """Share out the batch of both players' inputs over a mesh.
 
     Args:
       gan: the game.
@@ -73,8 +106,6 @@ def over_batch(gan: GAN, mesh: Mesh, batch_size: int) -> GAN:
     Raises:
       ValueError: the batch cannot be divided equally.
     """
-    if mesh.size == 1:
-        return gan
     if batch_size % mesh.size:
         raise ValueError(f"a batch of {batch_size} cannot be divided between {mesh.size} devices")
     return gan._replace(
@@ -82,12 +113,26 @@ def over_batch(gan: GAN, mesh: Mesh, batch_size: int) -> GAN:
     )
 
 
+def keep_replicated(step: Step, mesh: Mesh) -> Step:
+    """Leave a step's state and metrics whole on every device, whatever XLA would choose.
+
+    Args:
+      step: an update rule with its `gan`, from `over_batch`, bound.
+      mesh: from `make_mesh`.
+    """
+
+    def replicated_step(state: GANState, images: Images, *, key: Key) -> tuple[GANState, Metrics]:
+        return jax.lax.with_sharding_constraint(step(state, images, key=key), replicated(mesh))
+
+    return replicated_step
+
+
 def _divided(network: Network, mesh: Mesh) -> Network:
     def apply(
         params: Params, model_state: ModelState, x: Array, *, train: bool, key: Key | None = None
     ) -> tuple[Array, ModelState]:
-        divided = NamedSharding(mesh, PartitionSpec(AXIS))
         if x.shape[0] % mesh.size == 0:  # a picture's few samples need not divide
+            divided = NamedSharding(mesh, PartitionSpec(AXIS))
             x = jax.lax.with_sharding_constraint(x, divided)
         return network.apply(params, model_state, x, train=train, key=key)
 

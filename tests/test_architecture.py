@@ -42,7 +42,8 @@ EDGE_ROOMS = ("data", "plots", "checkpoint")
 # The one training loop and what it is made of: the only experiments that others may import.
 DRIVER_FAMILY = (
     *("program", "config", "game", "experiment", "driver", "run", "run_folder", "restored"),
-    *("console", "devices", "divergence", "interruption", "interval", "provenance"),
+    *("console", "devices", "divergence", "interruption", "interval", "measures", "provenance"),
+    "ahead_of_time",
 )
 
 # Slow to import and wanted by few.

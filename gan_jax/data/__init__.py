@@ -13,7 +13,7 @@ from gan_jax.data.checksums import Warn
 from gan_jax.data.dataset import SPLITS, DataError, Dataset, fingerprint, make_dataset
 from gan_jax.data.download import DOWNLOADABLE
 from gan_jax.data.download import download as download_idx
-from gan_jax.data.mixtures import POINT_SETS, Mixture, mixture
+from gan_jax.data.mixtures import MIXTURES, POINT_SETS, Mixture, mixture
 from gan_jax.data.tfds import prepare_from_idx
 
 BUILT_IN = ("digits", *POINT_SETS)
@@ -21,6 +21,7 @@ NAMES = (*BUILT_IN, *DOWNLOADABLE)
 
 __all__ = [
     "BUILT_IN",
+    "MIXTURES",
     "NAMES",
     "SPLITS",
     "DataError",

@@ -36,6 +36,31 @@ class ManifoldScores(NamedTuple):
     coverage: float
 
 
+class ManifoldMembership(NamedTuple):
+    """What the four scores are means of, sample by sample: resample these to see how sure a score is.
+
+    Attributes:
+      balls_around: int64[M], real balls around each generated sample.
+      recalled: bool[N], is the real sample inside a generated ball.
+      covered: bool[N], does the real sample's ball hold a generated sample.
+      k: which neighbour sets a ball's radius.
+    """
+
+    balls_around: np.ndarray
+    recalled: np.ndarray
+    covered: np.ndarray
+    k: int
+
+    def scores(self) -> ManifoldScores:
+        """Average over samples."""
+        return ManifoldScores(
+            precision=float((self.balls_around > 0).mean()),
+            recall=float(self.recalled.mean()),
+            density=float(self.balls_around.mean() / self.k),
+            coverage=float(self.covered.mean()),
+        )
+
+
 def manifold_scores(
     real: ArrayLike, generated: ArrayLike, *, k: int = 5, chunk_size: int | None = None
 ) -> ManifoldScores:
@@ -64,6 +89,13 @@ def manifold_scores(
     Reference: Kynkaanniemi et al., 2019, eq. 1 and 2, arXiv:1904.06991 (precision, recall); Naeem et al.,
     2020, section 3, arXiv:2002.09797 (density, coverage).
     """
+    return manifold_membership(real, generated, k=k, chunk_size=chunk_size).scores()
+
+
+def manifold_membership(
+    real: ArrayLike, generated: ArrayLike, *, k: int = 5, chunk_size: int | None = None
+) -> ManifoldMembership:
+    """Say of every sample what `manifold_scores` averages; arguments and errors are the same."""
     if k < 1:
         raise ValueError(f"k must be >= 1, got {k}")
     real, generated = as_feature_pair({"real": real, "generated": generated}, min_samples=k + 1)
@@ -87,12 +119,7 @@ def manifold_scores(
             np.add.at(balls_around, j[in_real], 1)
             covered[i[in_real]] = True
             recalled[i[distances <= generated_radii[j]]] = True
-    return ManifoldScores(
-        precision=float((balls_around > 0).mean()),
-        recall=float(recalled.mean()),
-        density=float(balls_around.mean() / k),
-        coverage=float(covered.mean()),
-    )
+    return ManifoldMembership(balls_around, recalled, covered, k)
 
 
 class _Sure(NamedTuple):

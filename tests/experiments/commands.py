@@ -59,3 +59,8 @@ def run(experiment: str, *arguments: object) -> Outcome:
     process = start(experiment, *arguments)
     out, err = process.communicate(timeout=300)
     return Outcome(process.returncode, out, err)
+
+
+def reject_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python's JSON would let pass: `json.loads(text, parse_constant=...)`."""
+    raise AssertionError(f"{name} is not JSON")

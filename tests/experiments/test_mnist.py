@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from commands import TINY, call, run
+from commands import TINY, call, reject_constant, run
 from PIL import Image
 
 from experiments import mnist
@@ -17,10 +17,6 @@ def finished(tmp_path, capsys):
     outcome = call(mnist.main, [*TINY, f"--workdir={folder}"], capsys)
     assert outcome.code == 0, outcome.err
     return folder
-
-
-def reject_constant(name):
-    raise AssertionError(f"{name} is not JSON")
 
 
 def test_a_run_leaves_all_that_it_promises(finished):

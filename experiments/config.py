@@ -66,6 +66,8 @@ class Config:
     log_every: int
     sample_every: int
     checkpoint_every: int
+    eval_every: int | None
+    eval_samples: int
     tensorboard: bool
     compilation_cache: str
     on_divergence: str
@@ -195,6 +197,12 @@ def _define_running() -> None:
     flags.DEFINE_integer("log_every", 100, "steps between lines of metrics.jsonl", 1, 2**31 - 1)
     flags.DEFINE_integer("sample_every", 1000, "steps between sample pictures", 1, 2**31 - 1)
     flags.DEFINE_integer("checkpoint_every", 1000, "steps between checkpoints", 1, 2**31 - 1)
+    flags.DEFINE_integer(
+        "eval_every", None, "steps between measurements of the samples, each with a checkpoint, the best of which is "
+        "kept: the Frechet distance of 28x28 images, KL + 1 - high-quality share of mixtures; unset: none",
+        1, 2**31 - 1,
+    )  # fmt: skip
+    flags.DEFINE_integer("eval_samples", 5000, "samples of one such measurement", 100, 10**6)
     flags.DEFINE_enum(
         "on_divergence", "stop", ("stop", "rollback"), "what to do when a number is no longer finite: stop, or "
         "return to the last checkpoint with fresh random numbers, at most 3 times"

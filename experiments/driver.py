@@ -67,6 +67,7 @@ def next_chunk(config: Config, step: int) -> int:
         config.log_every,
         config.sample_every,
         config.checkpoint_every,
+        config.eval_every or config.num_steps,
     )
     return min(config.num_steps, *(step - step % period + period for period in periods)) - step
 

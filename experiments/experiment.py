@@ -23,6 +23,8 @@ class Experiment(NamedTuple):
       watch: `state -> record`, further quantities for each line of the log.
       warn: `record -> words or None`, what the student should know of a line.
       finish: `(state, folder)`, draw the picture that ends the run.
+      measure: `state -> number`, how far the samples are from the data, lower is better; None: not measurable.
+      measured: what that number is called in evaluations.jsonl.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Experiment(NamedTuple):
     watch: Callable[[GANState], Record]
     warn: Callable[[Record], str | None]
     finish: Callable[[GANState, Path], None]
+    measure: Callable[[GANState], float] | None = None
+    measured: str = ""
 
 
 class Keys(NamedTuple):

@@ -46,8 +46,9 @@ def make_experiment(config: configs.Config, dataset, gan):
     import jax
     import numpy as np
 
+    from experiments import measures
     from experiments.experiment import Experiment, run_keys
-    from gan_jax import plots
+    from gan_jax import data, plots
     from gan_jax.sampling import sample, sample_latents
 
     keys = run_keys(config.seed)
@@ -81,7 +82,15 @@ def make_experiment(config: configs.Config, dataset, gan):
     def finish(state, folder: Path) -> None:
         draw(state, folder / "samples.png")
 
-    return Experiment("gaussians", dataset, gan, draw, watch, warn, finish)
+    def shortfall(state) -> float:
+        num = config.eval_samples
+        latents = sample_latents(keys.watch, num, config.latent_dim)
+        mixture = data.mixture(config.dataset)
+        points = jax.device_get(generate(state, latents))
+        return measures.shortfall(points, mixture.centres, mixture.sigma)
+
+    evaluate = shortfall if config.dataset in data.MIXTURES else None
+    return Experiment("gaussians", dataset, gan, draw, watch, warn, finish, evaluate, "shortfall")
 
 
 def measure(dataset: str, points) -> dict[str, float]:

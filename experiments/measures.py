@@ -121,6 +121,16 @@ def copies(train: Embedded, unseen: Embedded, samples: Embedded) -> Values:
     return {"neighbour_ratio": Value(found.ratio), "copied": Value(found.copied)}
 
 
+def frechet_to(network: FeatureNetwork, train_images: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Make the function that --eval_every calls: images in [-1, 1] -> Frechet distance to the training images."""
+    reference = feature_statistics(embed(network, train_images)[0])
+
+    def distance(images: np.ndarray) -> float:
+        return gaussian_frechet_distance(*reference, *feature_statistics(embed(network, images)[0]))
+
+    return distance
+
+
 ImageMeasure = Callable[[Embedded, Embedded, Embedded], Values]
 IMAGE_MEASURES: Mapping[str, ImageMeasure] = {
     "frechet": frechet,
@@ -132,7 +142,7 @@ IMAGE_MEASURES: Mapping[str, ImageMeasure] = {
 
 
 def modes(points: np.ndarray, centres: np.ndarray, sigma: float) -> Values:
-    """Modes found, high-quality share and KL of points [N, 2]; their shortfall is KL + 1 - share."""
+    """Modes found, high-quality share and KL of points [N, 2]."""
 
     def measured(points: np.ndarray) -> dict[str, float]:
         found = mixture_coverage(points, centres, sigma)
@@ -149,3 +159,9 @@ def modes(points: np.ndarray, centres: np.ndarray, sigma: float) -> Values:
         )
         for name, value in measured(points).items()
     }
+
+
+def shortfall(points: np.ndarray, centres: np.ndarray, sigma: float) -> float:
+    """Sum what points [N, 2] lack in evenness and in quality: KL + 1 - high-quality share."""
+    found = mixture_coverage(points, centres, sigma)
+    return found.kl + 1.0 - found.high_quality

@@ -78,7 +78,31 @@ def make_experiment(config: configs.Config, dataset, held_out, gan):
         images = jax.device_get(generate(state, latents))
         plots.save_grid(images, folder / "samples.png", columns=10)
 
-    return Experiment("mnist", dataset, gan, draw, watch, warn, finish)
+    measure = _frechet(config, dataset, generate) if config.eval_every else None
+    return Experiment("mnist", dataset, gan, draw, watch, warn, finish, measure, "frechet")
+
+
+def _frechet(config: configs.Config, dataset, generate):
+    """Measure samples by the frozen network of the data set, or by that of MNIST; None for other sizes than 28x28."""
+    import jax
+    import numpy as np
+
+    from experiments import measures
+    from experiments.experiment import run_keys
+    from gan_jax.evaluation.features import IMAGE_SHAPE, SHA256, load_features
+    from gan_jax.sampling import sample_latents
+
+    if dataset.images.shape[1:] != IMAGE_SHAPE:
+        return None
+    network = load_features(dataset.name if dataset.name in SHA256 else "mnist")
+    distance = measures.frechet_to(network, dataset.images)
+    latents = sample_latents(run_keys(config.seed).watch, config.eval_samples, config.latent_dim)
+
+    def measure(state) -> float:
+        batches = np.array_split(latents, max(1, len(latents) // 250))
+        return distance(np.concatenate([jax.device_get(generate(state, z)) for z in batches]))
+
+    return measure
 
 
 if __name__ == "__main__":

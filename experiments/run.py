@@ -92,6 +92,7 @@ class Run:
             self._train_key = jax.random.fold_in(self._keys.train, self._rollbacks)
         if self._is_writer:
             self.folder.cut_metrics(self._metrics_length)
+            self.folder.cut_evaluations(self.step)
         self.console.start_at(self.step)
         return restored is not None
 
@@ -114,6 +115,8 @@ class Run:
             self._log()
         if self._due(self.config.sample_every) and self._is_writer:
             self.experiment.draw(devices.local(self.state), self.folder.sample(self.step))
+        if self.config.eval_every and self._due(self.config.eval_every):
+            self._save(self._evaluate())
         if self._due(self.config.checkpoint_every):
             self._save()
 
@@ -154,6 +157,12 @@ class Run:
             plots.save_curves(records, self.folder.path / "curves.png")
         plots.save_animation(self.folder.sample_pictures(), self.folder.path / "progress.gif")
         self.experiment.finish(devices.local(self.state), self.folder.path)
+        name, values = self.experiment.measured, self.folder.read_evaluations()
+        if values:
+            best, last = min(values, key=lambda record: record[name]), values[-1]
+            self.console.say(
+                f"{name}: best {best[name]:.4g} at step {best['step']}, last {last[name]:.4g} at step {last['step']}"
+            )
         self.console.say(
             f"finished {self.step} steps in {self._seconds:.0f} s: see {self.folder.path}"
         )
@@ -181,7 +190,15 @@ class Run:
         if warning:
             self.console.say(warning)
 
-    def _save(self) -> None:
+    def _evaluate(self) -> float | None:
+        if not self._is_writer or self.experiment.measure is None:
+            return None
+        value = self.experiment.measure(devices.local(self.state))
+        self.folder.append_evaluation({"step": self.step, self.experiment.measured: value})
+        self.console.say(f"step {self.step}: {self.experiment.measured} {value:.4g}")
+        return value
+
+    def _save(self, measure: float | None = None) -> None:
         if self._saved == self.step:
             return
         divergence.check_state(self.state, self.step)
@@ -191,5 +208,5 @@ class Run:
             "interval": self._interval.as_dict(),
             "rollbacks": self._rollbacks,
         }
-        self._checkpoints.save(self.step, self.state, metadata)
+        self._checkpoints.save(self.step, self.state, metadata, measure=measure)
         self._saved = self.step

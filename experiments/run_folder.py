@@ -13,7 +13,6 @@ from typing import Any
 from experiments.config import Config, differing_flags, to_flagfile
 from experiments.program import UserError
 
-
 # What a run that was killed before it could write run.json may have left.
 BEFORE_THE_FIRST_STEP = frozenset(
     (".lock", "samples", "tensorboard", "flagfile.txt", ".flagfile.txt.part", ".run.json.part")
@@ -30,6 +29,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """The log: one JSON object a line."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def evaluations(self) -> Path:
+        """What --eval_every measured: one JSON object a line."""
+        return self.path / "evaluations.jsonl"
 
     @property
     def checkpoints(self) -> Path:
@@ -69,6 +73,24 @@ class RunFolder:
         """Drop the lines that were written after the checkpoint from which a run goes on."""
         if self.metrics.exists() and self.metrics.stat().st_size > length:
             os.truncate(self.metrics, length)
+
+    def append_evaluation(self, record: Mapping[str, Any]) -> None:
+        """Add a line to evaluations.jsonl."""
+        with self.evaluations.open("a") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def cut_evaluations(self, step: int) -> None:
+        """Drop the evaluations made after the checkpoint from which a run goes on."""
+        kept = [record for record in self.read_evaluations() if record["step"] <= step]
+        if self.evaluations.exists():
+            write_text(self.evaluations, "".join(json.dumps(record) + "\n" for record in kept))
+
+    def read_evaluations(self) -> list[dict[str, Any]]:
+        """Read every whole line of evaluations.jsonl; a line cut short by a dying process is none."""
+        if not self.evaluations.exists():
+            return []
+        lines = self.evaluations.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Read every line of metrics.jsonl."""

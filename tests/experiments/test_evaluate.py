@@ -114,3 +114,32 @@ def test_what_cannot_be_measured_is_refused_in_a_line(finished, arguments, words
 def test_a_folder_that_is_no_run_is_refused(arguments):
     outcome = run("evaluate", *arguments)
     assert outcome.code == 1 and len(outcome.err.splitlines()) == 1
+
+
+def test_a_run_that_measures_itself_keeps_its_best_and_names_it(tmp_path):
+    folder = tmp_path / "run"
+    arguments = (*TINY, "--dataset=ring", f"--workdir={folder}", "--eval_every=3")
+    outcome = run("gaussians", *arguments, "--num_steps=12", "--g_lr=0.01")
+    assert outcome.code == 0, outcome.err
+    records = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [3, 6, 9, 12]
+    best = min(records, key=lambda record: record["shortfall"])
+    assert f"best {best['shortfall']:.4g} at step {best['step']}" in outcome.out
+    assert (folder / "checkpoints" / str(best["step"])).is_dir()
+    assert run("evaluate", f"--workdir={folder}").code == 0
+    results = json.loads((folder / "evaluation.json").read_text())
+    named = {result["checkpoint"]: result["step"] for result in results}
+    assert named == ({"best": best["step"], "last": 12} if best["step"] != 12 else {"last": 12})
+
+
+def test_a_resumed_run_has_each_measurement_once(tmp_path):
+    folder = tmp_path / "run"
+    arguments = (*TINY, "--dataset=ring", f"--workdir={folder}", "--eval_every=2")
+    assert run("gaussians", *arguments).code == 0
+    whole = (folder / "evaluations.jsonl").read_text()
+    stray = (
+        '{"step": 8, "shortfall": 0.5}\n{"step": 10, "short'  # a later run's, the last cut short
+    )
+    (folder / "evaluations.jsonl").write_text(whole + stray)
+    assert run("gaussians", *arguments).code == 0
+    assert (folder / "evaluations.jsonl").read_text() == whole

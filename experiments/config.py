@@ -45,6 +45,7 @@ class Config:
     latent_dim: int
     network: str
     width: float
+    d_width: float | None
     dtype: str
     loss: str
     real_label: float
@@ -156,6 +157,7 @@ def _define_data() -> None:
 def _define_networks() -> None:
     flags.DEFINE_enum("network", "dcgan", NETWORKS, "the two players; gan_jax/models has them")
     _float("width", 1.0, "factor on the networks' hidden channels", low=1e-3, high=64.0)
+    _float("d_width", None, "the same for D alone; unset: as --width", low=1e-3, high=64.0)
     flags.DEFINE_integer("latent_dim", 100, "latent variables of one sample", 1, 2**20)
     flags.DEFINE_enum("dtype", "float32", DTYPES, "type of the computation; weights stay float32")
 

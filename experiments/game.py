@@ -60,11 +60,12 @@ def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
 
 def _networks(config: Config, sample_shape: tuple[int, ...]):
     dtype = jnp.dtype(config.dtype)
+    d_width = config.width if config.d_width is None else config.d_width
     if config.network == "mlp":
-        hidden = (max(1, round(128 * config.width)),) * 3
+        hidden, d_hidden = ((max(1, round(128 * width)),) * 3 for width in (config.width, d_width))
         bounded = len(sample_shape) == 3
         generator = MLPGenerator(sample_shape, hidden, bounded=bounded, dtype=dtype)
-        return generator, MLPDiscriminator(hidden, dtype=dtype)
+        return generator, MLPDiscriminator(d_hidden, dtype=dtype)
     if len(sample_shape) != 3:
         raise ValueError(f"needs images [H, W, C], got samples of shape {sample_shape}; try mlp")
     height, width, channels = sample_shape
@@ -72,12 +73,13 @@ def _networks(config: Config, sample_shape: tuple[int, ...]):
         if (height, width) != (28, 28):
             raise ValueError(f"makes 28x28 images, got {height}x{width}; try dcgan or mlp")
         generator = ArticleGenerator(config.width, channels, dtype)
-        return generator, ArticleDiscriminator(config.width, dtype=dtype)
+        return generator, ArticleDiscriminator(d_width, dtype=dtype)
     if height != width:
         raise ValueError(f"needs square images, got {height}x{width}; try mlp")
     # Without batch norm where R1/R2 or a paired loss work on single samples (see docs/design.md).
     batch_norm = config.loss != "relativistic"
-    base_g, base_d = (max(1, round(base * config.width)) for base in (32, 64))
+    base_g = max(1, round(32 * config.width))
+    base_d = max(1, round(64 * d_width))
     generator = DCGANGenerator(height, channels, base_g, batch_norm, dtype)
     return generator, DCGANDiscriminator(base_d, dtype)
 

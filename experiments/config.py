@@ -1,5 +1,6 @@
 """The flags that all training experiments share, and the frozen `Config` they become. Imports no JAX."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -84,6 +85,7 @@ def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
 
     Raises:
       UserError: flags that exclude one another.
+      OSError: --workdir cannot be looked at.
     """
     config = Config(
         **{field.name: values[field.name].value for field in dataclasses.fields(Config)}
@@ -94,6 +96,9 @@ def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
             f"--real_label and --fake_label smooth a cross-entropy; --loss={config.loss} has none: "
             f"leave them at 1 and 0, or take one of {', '.join(CROSS_ENTROPIES)}"
         )
+    if config.workdir:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.stat(os.path.expanduser(config.workdir))  # raises for links that lead in a circle
     return config
 
 

@@ -44,12 +44,22 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
 
 
 def _parse(argv: list[str]) -> None:
-    positional = flags.FLAGS(argv)[1:]
+    if "flagfile=" in (word.lstrip("-") for word in argv):
+        raise UserError("--flagfile= names no file")
+    try:
+        positional = flags.FLAGS(argv)[1:]
+    except UnicodeDecodeError as error:
+        raise UserError(f"a --flagfile is no text: {error}") from error
     if positional:
         raise UserError(
             f"unexpected argument {positional[0]!r}: every option is --name=value, "
             "and a line of a flagfile begins with -- or #"
         )
+    for name, value in flags.FLAGS.flag_values_dict().items():
+        if isinstance(value, str) and "\0" in value:
+            raise UserError(f"--{name} holds a zero byte")
+        if isinstance(value, str) and os.path.expanduser(value).startswith("~"):
+            raise UserError(f"--{name}={value} names a user that does not exist")
 
 
 def _is_for_the_user(error: Exception) -> bool:

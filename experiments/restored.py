@@ -1,7 +1,7 @@
 """A run read back from its folder: configuration, game, and the newest sound state."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -50,17 +50,30 @@ def restore_run(path: Path, *, step: int | None = None) -> RestoredRun:
     """
     facts = read_run(path)
     try:
-        config = Config(**facts["config"])
+        config = _configuration(facts["config"])
         shape = tuple(facts["dataset"]["shape"])
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{path}/run.json is of another version of gan_jax: {error}") from error
-    gan = build_gan(config, shape)
-    like = jax.ShapeDtypeStruct((config.batch_size, *shape), jnp.float32)
-    shapes = jax.eval_shape(lambda images: init_state(gan, jax.random.key(0), images), like)
+        gan = build_gan(config, shape)
+        like = jax.ShapeDtypeStruct((config.batch_size, *shape), jnp.float32)
+        shapes = jax.eval_shape(lambda images: init_state(gan, jax.random.key(0), images), like)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{path}/run.json is damaged, or of another version of gan_jax: {reason}"
+        ) from error
     restored = Checkpoints(path / "checkpoints").restore(shapes, step=step)
     if restored is None:
         raise UserError(f"{path} has no checkpoint yet: let the run reach --checkpoint_every steps")
     return RestoredRun(config, facts, gan, restored.state, restored.step)
+
+
+def _configuration(saved: dict[str, Any]) -> Config:
+    config = Config(**saved)
+    for name, kind in get_type_hints(Config).items():
+        value = getattr(config, name)
+        kinds = (kind, int) if kind in (float, float | None) else kind
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(f"--{name} is {value!r:.40}, expected {kind}")
+    return config
 
 
 def best_and_last(path: Path) -> dict[str, int | None]:

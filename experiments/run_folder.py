@@ -70,8 +70,18 @@ class RunFolder:
             ) from error
 
     def cut_metrics(self, length: int) -> None:
-        """Drop the lines that were written after the checkpoint from which a run goes on."""
-        if self.metrics.exists() and self.metrics.stat().st_size > length:
+        """Drop the lines that were written after the checkpoint from which a run goes on.
+
+        Raises:
+          UserError: the lines before it are not all there, or damaged.
+        """
+        if not self.metrics.exists():  # removed by the user, who does not want it
+            return
+        kept = self.metrics.read_bytes()[:length]
+        if len(kept) < length:
+            raise _damaged(self.metrics, f"it has {len(kept)} bytes, expected at least {length}")
+        _read_lines(self.metrics, kept)
+        if self.metrics.stat().st_size > length:
             os.truncate(self.metrics, length)
 
     def append_evaluation(self, record: Mapping[str, Any]) -> None:
@@ -89,14 +99,14 @@ class RunFolder:
         """Read every whole line of evaluations.jsonl; a line cut short by a dying process is none."""
         if not self.evaluations.exists():
             return []
-        lines = self.evaluations.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        raw = self.evaluations.read_bytes()
+        return _read_lines(self.evaluations, raw[: raw.rfind(b"\n") + 1])
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Read every line of metrics.jsonl."""
         if not self.metrics.exists():
             return []
-        return [json.loads(line) for line in self.metrics.read_text().splitlines()]
+        return _read_lines(self.metrics, self.metrics.read_bytes())
 
 
 @contextlib.contextmanager
@@ -157,11 +167,44 @@ def read_run(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a run folder: it has no run.json")
     try:
         run = json.loads(file.read_text())
-        if not isinstance(run["config"], dict):
-            raise TypeError("config is not an object")
-    except (ValueError, KeyError, TypeError) as error:
+        _check_facts(run)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{file} is damaged ({error}): restore it from a copy") from error
     return run
+
+
+def _check_facts(run: dict[str, Any]) -> None:
+    kinds = {"config": dict, "dataset": dict, "versions": dict, "devices": list}
+    for name, kind in kinds.items():
+        if not isinstance(run[name], kind) or not run[name]:
+            raise TypeError(f"{name} is {run[name]!r:.40}")
+    shape = run["dataset"]["shape"]
+    if not (isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape) and shape):
+        raise TypeError(f"the shape of the samples is {shape!r:.40}")
+    if not isinstance(run["dataset"]["sha256"], str):
+        raise TypeError("the checksum of the data is no text")
+
+
+def _read_lines(file: Path, raw: bytes) -> list[dict[str, Any]]:
+    """Read one JSON object with a step from each line.
+
+    Raises:
+      UserError: a line holds something else.
+    """
+    records = []
+    for number, line in enumerate(raw.splitlines(), 1):
+        try:
+            records.append(json.loads(line))
+            int(records[-1]["step"])
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise _damaged(file, f"line {number}: {error}") from error
+    return records
+
+
+def _damaged(file: Path, how: str) -> UserError:
+    return UserError(
+        f"{file} is damaged ({how}): put back a copy, or remove it to go on without its lines"
+    )
 
 
 def write_text(path: Path, text: str) -> None:

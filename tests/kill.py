@@ -47,13 +47,18 @@ def evidence(folder: Path, checkpoints: int = 2) -> dict[str, object]:
     from gan_jax.checkpoint import disk
 
     found: dict[str, object] = {}
-    for step in disk.list_steps(folder / "checkpoints")[-checkpoints:]:
+    steps = disk.list_steps(folder / "checkpoints")
+    measures = disk.read_measures(folder / "checkpoints", steps)
+    found["best step"] = min(measures, key=measures.__getitem__, default=None)
+    for step in steps[-checkpoints:]:
         for name, array in disk.read_arrays(folder / "checkpoints", step).items():
             found[f"step {step} {name}"] = (str(array.dtype), array.shape, array.tobytes())
         metadata = disk.read_record(folder / "checkpoints", step)["metadata"]
         found[f"step {step} metrics since the last line"] = metadata["interval"]["sums"]
     for path in [*folder.glob("samples/*.png"), folder / "samples.png", folder / "progress.gif"]:
         found[str(path.relative_to(folder))] = path.read_bytes() if path.exists() else None
+    evaluations = folder / "evaluations.jsonl"
+    found["evaluations"] = evaluations.read_bytes() if evaluations.exists() else None
     found["metrics"] = [
         {name: value for name, value in json.loads(line).items() if name not in CLOCK}
         for line in (folder / "metrics.jsonl").read_text().splitlines()

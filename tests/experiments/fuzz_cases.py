@@ -256,7 +256,6 @@ def damaged_records(text: str) -> Iterator[tuple[str, bytes]]:
     for key, value in (
         ("shape", ...),
         ("shape", "28"),
-        ("shape", [28]),
         ("shape", [-1, 2, 1]),
         ("shape", [None]),
     ):
@@ -284,6 +283,7 @@ def reading_damaged_records(text: str) -> Iterator[Case]:
     """Programs that read a run whose run.json is damaged."""
     cases = dict(damaged_records(text))
     record = json.loads(text)
+    cases["a plane's shape"] = _replaced(record, ("dataset", "shape"), [28]).encode()
     for number, name in enumerate(sorted(record["config"])):
         value = (..., [1], {"a": None})[number % 3]
         cases[f"--{name} is {value}"] = _replaced(record, ("config", name), value).encode()

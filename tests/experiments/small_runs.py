@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import jax
 from absl import flags
 from absl.testing import flagsaver
 from commands import Outcome, call
@@ -105,11 +106,17 @@ class Lab:
         monkeypatch.setattr(provenance, "_commit", lambda: None)  # asks git each time
         for picture in ("save_curves", "save_animation"):  # slow, and drawn from what is compared
             monkeypatch.setattr(plots, picture, lambda *arguments: None)
-        self.experiment = digits()._replace(draw=self._draw, finish=self._finish)
+        self.experiment = digits()._replace(
+            draw=self._draw, finish=self._finish, measure=self._measure, measured="distance"
+        )
 
     def _draw(self, state, path: Path) -> None:
         self.reach("before a picture")
         digits().draw(state, path)
+
+    def _measure(self, state) -> float:
+        self.reach("before a measurement")
+        return abs(sum(float(leaf.sum()) for leaf in jax.tree.leaves(state.generator.params)))
 
     def _finish(self, state, folder: Path) -> None:
         self.reach("before the last picture")

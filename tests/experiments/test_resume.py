@@ -34,7 +34,13 @@ PERIODS = st.fixed_dictionaries(
 )
 MOMENTS = st.integers(0, 40)
 SIGNALS = st.sampled_from([signal.SIGTERM, signal.SIGINT])
-AWKWARD = {"steps_per_call": 3, "log_every": 2, "sample_every": 5, "checkpoint_every": 4, "eval_every": 5}
+AWKWARD = {
+    "steps_per_call": 3,
+    "log_every": 2,
+    "sample_every": 5,
+    "checkpoint_every": 4,
+    "eval_every": 5,
+}
 WHEREVER = settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

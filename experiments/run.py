@@ -68,7 +68,9 @@ class Run:
                 )
             for line in provenance.changes(saved_facts, facts):
                 self.console.say(line)
+            self._cut_logs()
         elif self._is_writer:
+            self._cut_logs()
             experiment.draw(devices.local(self.state), self.folder.sample(0))
 
     def _restore(self) -> bool:
@@ -90,11 +92,13 @@ class Run:
         self._train_key = self._keys.train
         if self._rollbacks:
             self._train_key = jax.random.fold_in(self._keys.train, self._rollbacks)
+        self.console.start_at(self.step)
+        return restored is not None
+
+    def _cut_logs(self) -> None:
         if self._is_writer:
             self.folder.cut_metrics(self._metrics_length)
             self.folder.cut_evaluations(self.step)
-        self.console.start_at(self.step)
-        return restored is not None
 
     def advance(self, num_steps: int) -> None:
         """Take one chunk of steps, then whatever is due.
@@ -132,6 +136,7 @@ class Run:
                 f"{error}, after {ROLLBACKS} rollbacks: the recipe is unstable"
             ) from error
         self._restore()
+        self._cut_logs()
         self._rollbacks = rollbacks
         self._train_key = jax.random.fold_in(self._keys.train, rollbacks)
         self.console.say(f"{error}; rolled back to step {self.step} ({rollbacks} of {ROLLBACKS})")
@@ -209,4 +214,5 @@ class Run:
             "rollbacks": self._rollbacks,
         }
         self._checkpoints.save(self.step, self.state, metadata, measure=measure)
+        self._checkpoints.wait()  # so that a kill never costs more than checkpoint_every steps
         self._saved = self.step

@@ -164,6 +164,14 @@ class Checkpoints:
         except Exception as error:  # whatever Orbax and the file system raise
             self._fail(f"saving step {step} in {self.folder} failed", error)
 
+    def wait(self) -> None:
+        """Return when the last save is on disk.
+
+        Raises:
+          CheckpointError: it failed. Earlier checkpoints are as they were.
+        """
+        self._wait()
+
     def close(self) -> None:
         """Wait until the last save is on disk. Saving again afterwards is allowed.
 

@@ -55,7 +55,11 @@ def bad_flags(program: str, common: tuple[str, ...], values: Any) -> Iterator[Ca
       common: the rest of the command line.
       values: the program's `FlagValues`.
     """
-    own = [flag for module in ("experiments", "__main__") for flag in _flags_of(values, module)]
+    own = [
+        flag
+        for module in ("experiments", f"fuzzed_{program}")
+        for flag in _flags_of(values, module)
+    ]
     for flag in own:
         bad = list(BAD_VALUES.get(flag.flag_type(), ()))
         if flag.flag_type() == "string enum":

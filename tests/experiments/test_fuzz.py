@@ -3,14 +3,16 @@
 import contextlib
 import dataclasses
 import functools
-import importlib
+import importlib.util
 import io
 import json
 import shutil
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import fuzz_cases
 import pytest
@@ -33,17 +35,28 @@ OWN_FLAGS: dict[
 
 @contextlib.contextmanager
 def main_of(program: str) -> Iterator[Callable[[], int]]:
-    """Give a program's `main`, with its flags and no others defined."""
+    """Give the `main` of a private copy of a program, with its flags and no others defined."""
     registry = vars(flags.FLAGS)
     before = dict(registry)
     registry.clear()
-    registry.update(OWN_FLAGS.get(program) or vars(flags.FlagValues()))
+    imported = before if f"experiments.{program}" in sys.modules else vars(flags.FlagValues())
+    registry.update(OWN_FLAGS.get(program) or imported)
     try:
-        yield importlib.import_module(f"experiments.{program}").main
+        yield private_copy(program).main
     finally:
         OWN_FLAGS[program] = dict(registry)
         registry.clear()
         registry.update(before)
+
+
+@functools.cache
+def private_copy(program: str) -> ModuleType:
+    """Load a program once more, so that its flags are defined where they are wanted."""
+    path = importlib.util.find_spec(f"experiments.{program}").origin
+    spec = importlib.util.spec_from_file_location(f"fuzzed_{program}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")

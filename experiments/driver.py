@@ -17,6 +17,7 @@ from experiments.game import check
 from experiments.program import UserError
 from experiments.run import Run
 from experiments.run_folder import RunFolder
+from gan_jax import parallel
 from gan_jax.checkpoint import Checkpoints
 
 
@@ -26,38 +27,60 @@ def train(config: Config, experiment: Experiment) -> int:
     Raises:
       UserError: the configuration cannot be run, the folder is not this run's, or the run diverged.
     """
-    _use_compilation_cache(config)
-    with devices.together():
-        devices.check_alike(config, experiment.dataset.sha256)
-        check(config, experiment.gan, experiment.dataset.images.shape[1:])
-        code = _train(config, experiment, devices.choose_mesh(config))
+    code = play(config, experiment)
     devices.part()
     return code
 
 
-def _train(config: Config, experiment: Experiment, mesh: Mesh) -> int:
+def play(config: Config, experiment: Experiment) -> int:
+    """Train as `train` does, in a process that has more to do afterwards."""
+    use_compilation_cache(config)
+    with devices.together():
+        devices.check_alike(config, experiment.dataset.sha256)
+        check(config, experiment.gan, experiment.dataset.images.shape[1:])
+        mesh = devices.choose_mesh(config)
+        with (
+            open_run(config, experiment, mesh) as run,
+            interruption.listening() as interrupted,
+            devices.together(),  # again: here nothing that waits is left on the way out
+        ):
+            return _loop(config, run, interrupted)
+
+
+def _loop(config: Config, run: Run, interrupted: interruption.Interruption) -> int:
+    run.start()
+    while run.step < config.num_steps:
+        try:
+            run.advance(next_chunk(config, run.step))
+        except DivergedError as error:
+            if config.on_divergence == "stop":
+                raise DivergedError(_remedy(error, run.folder)) from error
+            run.roll_back(error)
+        if number := devices.highest(interrupted.signal or 0):  # whoever was asked, all stop
+            interrupted.signal = signal.Signals(number)
+            run.stop(interrupted)
+            return interrupted.exit_code
+    run.finish()
+    return 0
+
+
+@contextlib.contextmanager
+def open_run(
+    config: Config,
+    experiment: Experiment,
+    mesh: Mesh,
+    data: jax.Array | None = None,
+    quiet: bool = False,
+) -> Iterator[Run]:
+    """Claim a run's folder and set up what the run needs; `data` may lie on the devices already."""
     with (
         _folder(config) as folder,
         Checkpoints(folder.checkpoints) as checkpoints,
         tensorboard(folder.path, config.tensorboard) as write_events,
-        interruption.listening() as interrupted,
-        devices.together(),  # again: here nothing that waits is left on the way out
     ):
-        run = Run(config, experiment, mesh, folder, checkpoints, write_events)
-        run.start()
-        while run.step < config.num_steps:
-            try:
-                run.advance(next_chunk(config, run.step))
-            except DivergedError as error:
-                if config.on_divergence == "stop":
-                    raise DivergedError(_remedy(error, folder)) from error
-                run.roll_back(error)
-            if number := devices.highest(interrupted.signal or 0):  # whoever was asked, all stop
-                interrupted.signal = signal.Signals(number)
-                run.stop(interrupted)
-                return interrupted.exit_code
-        run.finish()
-    return 0
+        if data is None:
+            data = parallel.replicate(experiment.dataset.images, mesh)
+        yield Run(config, experiment, mesh, folder, checkpoints, write_events, data, quiet)
 
 
 def next_chunk(config: Config, step: int) -> int:
@@ -94,7 +117,8 @@ def _remedy(error: DivergedError, folder: RunFolder) -> str:
     )
 
 
-def _use_compilation_cache(config: Config) -> None:
+def use_compilation_cache(config: Config) -> None:
+    """Keep compiled programs in the folder that the flags name."""
     if config.compilation_cache:
         jax.config.update("jax_compilation_cache_dir", config.compilation_cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -11,9 +11,9 @@ minutes and hardware, where measured: experiments/README.md.
 from pathlib import Path
 
 from experiments import config as configs
-from experiments import program
+from experiments import members, program
 
-configs.define_flags()
+members.define_flags()
 configs.set_defaults(dataset="ring", network="mlp", latent_dim=2, batch_size=256)
 
 NUM_POINTS = 2500  # samples of one measurement
@@ -24,7 +24,7 @@ def main() -> int:
     """Train on the points that the flags name."""
     import dataclasses
 
-    from experiments import devices, driver, game
+    from experiments import devices, game, population
     from gan_jax import data
 
     config = configs.from_flags()
@@ -33,12 +33,16 @@ def main() -> int:
         raise program.UserError(
             f"--dataset={config.dataset} is not a set of the plane: choose {planar}"
         )
-    workdir = config.workdir or f"runs/gaussians-{config.dataset}-{config.seed}"
+    workdir = config.workdir or f"runs/gaussians-{config.dataset}-{members.default_name(config)}"
     config = dataclasses.replace(config, workdir=workdir)
     devices.join(config)
     dataset = data.load(config.dataset)
-    gan = game.build_gan(config, dataset.images.shape[1:])
-    return driver.train(config, make_experiment(config, dataset, gan))
+
+    def prepare(config: configs.Config):
+        gan = game.build_gan(config, dataset.images.shape[1:])
+        return make_experiment(config, dataset, gan)
+
+    return population.train(config, prepare)
 
 
 def make_experiment(config: configs.Config, dataset, gan):

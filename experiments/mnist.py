@@ -12,9 +12,9 @@ hardware, where measured: experiments/README.md.
 from pathlib import Path
 
 from experiments import config as configs
-from experiments import program
+from experiments import members, program
 
-configs.define_flags()
+members.define_flags()
 
 GRID = 25  # samples of a picture, 5x5 as in the tutorial
 HELD_OUT = 100  # images on which the balance is watched
@@ -24,11 +24,11 @@ def main() -> int:
     """Train on the images that the flags name."""
     import dataclasses
 
-    from experiments import devices, driver, game
+    from experiments import devices, game, population
     from gan_jax import data
 
     config = configs.from_flags()
-    workdir = config.workdir or f"runs/mnist-{config.dataset}-{config.seed}"
+    workdir = config.workdir or f"runs/mnist-{config.dataset}-{members.default_name(config)}"
     config = dataclasses.replace(config, workdir=workdir)
     devices.join(config)
     place = {"data_dir": config.data_dir, "download": config.download, "warn": print}
@@ -36,8 +36,12 @@ def main() -> int:
     held_out = data.load(config.dataset, split="test", **place)
     if dataset.images.ndim != 4:
         raise program.UserError(f"{config.dataset} holds points: use experiments.gaussians")
-    gan = game.build_gan(config, dataset.images.shape[1:])
-    return driver.train(config, make_experiment(config, dataset, held_out, gan))
+
+    def prepare(config: configs.Config):
+        gan = game.build_gan(config, dataset.images.shape[1:])
+        return make_experiment(config, dataset, held_out, gan)
+
+    return population.train(config, prepare)
 
 
 def make_experiment(config: configs.Config, dataset, held_out, gan):

@@ -16,8 +16,15 @@ class UserError(Exception):
     """Something the user can put right; the message is one line and says how."""
 
 
-def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> None:
+def run(
+    main: Callable[..., int | None],
+    argv: Sequence[str] | None = None,
+    *,
+    takes_arguments: bool = False,
+) -> None:
     """Parse the command line, call `main`, and exit with its code.
+
+    `main` is called without arguments, or, if it `takes_arguments`, with the list of the positional ones.
 
     Flags that do not parse, positional arguments, the errors that this project defines and those of the operating
     system end in one line on standard error and exit code 1. Anything else is a bug and shows its traceback.
@@ -27,8 +34,13 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
         print(_help(sys.modules["__main__"].__doc__ or ""))
         sys.exit(0)
     try:
-        _parse(argv)
-        code = main()
+        positional = _parse(argv)
+        if positional and not takes_arguments:
+            raise UserError(
+                f"unexpected argument {positional[0]!r}: every option is --name=value, "
+                "and a line of a flagfile begins with -- or #"
+            )
+        code = main(positional) if takes_arguments else main()
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
@@ -43,23 +55,19 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
     sys.exit(code or 0)
 
 
-def _parse(argv: list[str]) -> None:
+def _parse(argv: list[str]) -> list[str]:
     if "flagfile=" in (word.lstrip("-") for word in argv):
         raise UserError("--flagfile= names no file")
     try:
         positional = flags.FLAGS(argv)[1:]
     except UnicodeDecodeError as error:
         raise UserError(f"a --flagfile is no text: {error}") from error
-    if positional:
-        raise UserError(
-            f"unexpected argument {positional[0]!r}: every option is --name=value, "
-            "and a line of a flagfile begins with -- or #"
-        )
     for name, value in flags.FLAGS.flag_values_dict().items():
         if isinstance(value, str) and "\0" in value:
             raise UserError(f"--{name} holds a zero byte")
         if isinstance(value, str) and os.path.expanduser(value).startswith("~"):
             raise UserError(f"--{name}={value} names a user that does not exist")
+    return positional
 
 
 def _is_for_the_user(error: Exception) -> bool:

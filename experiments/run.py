@@ -6,6 +6,7 @@ from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from experiments import devices, divergence, provenance, run_folder
@@ -22,6 +23,7 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.rules import real_batches_per_step
 from gan_jax.sampling import sample_real
 from gan_jax.steps import init_state, make_chunk
+from gan_jax.types import GANState
 
 ROLLBACKS = 3  # a run that diverges more often is stopped
 
@@ -37,12 +39,13 @@ class Run:
         folder: RunFolder,
         checkpoints: Checkpoints,
         write_events: Callable[[Record], None],
+        data: jax.Array,
+        quiet: bool = False,
     ) -> None:
         self.config, self.experiment, self.folder = config, experiment, folder
-        self._checkpoints, self._write_events = checkpoints, write_events
+        self._checkpoints, self._write_events, self._data = checkpoints, write_events, data
         self._keys = run_keys(config.seed)
         self._everywhere = parallel.replicated(mesh)
-        self._data = parallel.replicate(experiment.dataset.images, mesh)
         rule = UPDATES[config.update]
         gan = parallel.over_batch(experiment.gan, mesh, config.batch_size)
         self._images_per_step = config.batch_size * real_batches_per_step(rule, gan)
@@ -50,11 +53,13 @@ class Run:
         step = parallel.keep_replicated(partial(rule, gan), mesh)
         self._chunk = cache(partial(make_chunk, step, draw))
         self._is_writer = devices.is_writer()
+        self.last_record: Record = {}
+        self._quiet = quiet or not self._is_writer
 
     def start(self) -> None:
         """Draw the first state, or restore the newest checkpoint; check that the folder is this run's."""
         config, experiment = self.config, self.experiment
-        self.console = Console(config.num_steps, quiet=not self._is_writer)
+        self.console = Console(config.num_steps, quiet=self._quiet)
         restored = self._restore()
         facts = provenance.facts(experiment.name, experiment.dataset, self.state)
         if self._is_writer:
@@ -73,25 +78,28 @@ class Run:
             self._cut_logs()
             experiment.draw(devices.local(self.state), self.folder.sample(0))
 
-    def _restore(self) -> bool:
+    def _restore(self, at: int | None = None) -> bool:
         like = jnp.zeros((self.config.batch_size, *self.experiment.dataset.images.shape[1:]))
         init = jax.jit(partial(init_state, self.experiment.gan), out_shardings=self._everywhere)
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._everywhere),
             jax.eval_shape(init, self._keys.init, like),
         )
-        restored = self._checkpoints.restore(shapes, report=self.console.say)
+        checkpoints = self._checkpoints
+        restored = (
+            None if at == 0 else checkpoints.restore(shapes, step=at, report=self.console.say)
+        )
         saved = {} if restored is None else restored.metadata
         self.state = init(self._keys.init, like) if restored is None else restored.state
         self.step = 0 if restored is None else restored.step
-        self._saved = None if restored is None else restored.step
+        self._saved = max(checkpoints.steps(), default=-1)  # an earlier step comes to the same bits
         self._seconds = saved.get("seconds", 0.0)  # of training, over all processes of the run
         self._metrics_length = saved.get("metrics_length", 0)
         self._interval = Interval(**saved.get("interval", {}))
         self._rollbacks = saved.get("rollbacks", 0)
-        self._train_key = self._keys.train
+        self.train_key = self._keys.train
         if self._rollbacks:
-            self._train_key = jax.random.fold_in(self._keys.train, self._rollbacks)
+            self.train_key = jax.random.fold_in(self._keys.train, self._rollbacks)
         self.console.start_at(self.step)
         return restored is not None
 
@@ -107,10 +115,19 @@ class Run:
           DivergedError: a metric or a weight is no longer finite. Nothing of this chunk has been kept.
         """
         started = time.perf_counter()
-        self.state, metrics = self._chunk(num_steps)(self.state, self._data, self._train_key)
+        state, metrics = self._chunk(num_steps)(self.state, self._data, self.train_key)
         metrics = jax.device_get(metrics)  # the one transfer of the chunk; waits for it
-        seconds = time.perf_counter() - started
+        self.accept(state, metrics, time.perf_counter() - started)
+
+    def accept(self, state: GANState, metrics: dict[str, np.ndarray], seconds: float) -> None:
+        """Take over the state and metrics [K] of a chunk of K steps, and do whatever is due.
+
+        Raises:
+          DivergedError: as `advance`.
+        """
+        self.state = state
         divergence.check_metrics(metrics, self.step + 1)
+        num_steps = len(next(iter(metrics.values())))
         self.step += num_steps
         self._seconds += seconds
         self._interval.add(metrics, seconds)
@@ -123,6 +140,15 @@ class Run:
             self._save(self._evaluate())
         if self._due(self.config.checkpoint_every):
             self._save()
+
+    def go_back(self, step: int) -> None:
+        """Return to an earlier checkpoint, or to the beginning at step 0.
+
+        Raises:
+          CheckpointError: there is no sound checkpoint of that step.
+        """
+        self._restore(step)
+        self._cut_logs()
 
     def roll_back(self, error: divergence.DivergedError) -> None:
         """Return to the newest checkpoint and go on with fresh random numbers.
@@ -138,7 +164,7 @@ class Run:
         self._restore()
         self._cut_logs()
         self._rollbacks = rollbacks
-        self._train_key = jax.random.fold_in(self._keys.train, rollbacks)
+        self.train_key = jax.random.fold_in(self._keys.train, rollbacks)
         self.console.say(f"{error}; rolled back to step {self.step} ({rollbacks} of {ROLLBACKS})")
 
     def stop(self, interruption: Interruption) -> None:
@@ -189,6 +215,7 @@ class Run:
             **self.experiment.watch(devices.local(self.state)),
         }
         self._metrics_length = self.folder.append_metrics(record)
+        self.last_record = record
         self._write_events(record)
         self.console.log(record)
         warning = self.experiment.warn(record)
@@ -204,7 +231,7 @@ class Run:
         return value
 
     def _save(self, measure: float | None = None) -> None:
-        if self._saved == self.step:
+        if self.step <= self._saved:
             return
         divergence.check_state(self.state, self.step)
         metadata = {

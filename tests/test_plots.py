@@ -341,3 +341,23 @@ with tempfile.TemporaryDirectory() as folder:
 sys.exit("matplotlib.pyplot" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_pictures_of_populations_show_every_seed_and_group(tmp_path):
+    values = {"gamma 1": {"modes": [8, 7, 8], "kl": [0.1, 0.2, 0.3]}, "gamma 2": {"modes": [5]}}
+    plots.save_seeds(values, {"modes": 8.0}, tmp_path / "seeds.png")
+    records = [[{"step": s, "kl": 1.0 / s + r, "modes": None} for s in (1, 2, 3)] for r in range(4)]
+    curves = {"a": records[:3], "b": records[3:]}
+    plots.save_population_curves(curves, ["kl", "modes"], tmp_path / "curves.png")
+    for name in ("seeds.png", "curves.png"):
+        with Image.open(tmp_path / name) as image:
+            assert min(image.size) > 200
+            assert len(image.convert("RGB").getcolors(10**6)) > 20  # something is drawn
+
+
+def test_pictures_of_no_population_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least one group"):
+        plots.save_seeds({"a": {}}, {}, tmp_path / "seeds.png")
+    with pytest.raises(ValueError, match="at least one name"):
+        plots.save_population_curves({"a": [[]]}, ["kl"], tmp_path / "curves.png")
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ and a picture that could not be drawn leaves the old one.
 
 from gan_jax.plots.charts import save_curves, save_lines
 from gan_jax.plots.pixels import grid, save_animation, save_grid, save_interpolation
+from gan_jax.plots.populations import save_population_curves, save_seeds
 from gan_jax.plots.scatter import save_scatter
 
 __all__ = [
@@ -16,5 +17,7 @@ __all__ = [
     "save_grid",
     "save_interpolation",
     "save_lines",
+    "save_population_curves",
     "save_scatter",
+    "save_seeds",
 ]

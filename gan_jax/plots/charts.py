@@ -54,7 +54,8 @@ def write_figure(figure: "Figure", path: str | os.PathLike) -> None:
     write_atomically(path, lambda file: figure.savefig(file, format=extension, dpi=110))
 
 
-def _style(axes) -> None:
+def style_axes(axes) -> None:
+    """Draw a pale grid behind, and no frame above and to the right."""
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -150,7 +151,7 @@ def save_curves(records: Sequence[Mapping[str, float | None]], path: str | os.Pa
 
 def _draw_panel(axes, records, steps, title, lines) -> None:
     """Draw one panel of `save_curves`."""
-    _style(axes)
+    style_axes(axes)
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     columns = [(_column(records, key), *rest) for key, *rest in lines]
     if not any(np.isfinite(values).any() for values, *_ in columns):
@@ -207,7 +208,7 @@ def save_lines(
         raise ValueError("a line plot needs at least one series, got none")
     figure = new_figure(7, 4.5)
     axes = figure.subplots()
-    _style(axes)
+    style_axes(axes)
     if log_y:
         axes.set_yscale("log", nonpositive="mask")
     for index, (label, (x, y)) in enumerate(series.items()):

@@ -1,0 +1,217 @@
+"""Compare runs that have been measured: the same seeds side by side, differences with intervals, in words.
+
+    python -m experiments.compare runs/ring_a runs/ring_b
+    python -m experiments.compare runs/mnist_article runs/mnist --out=comparison.json
+
+Each argument is the folder of one run, or of a command with --seeds, after `experiments.evaluate` (a command with
+--seeds measures by itself). The first is what the others are compared with. Runs of one seed share that seed's random
+streams: with equal --latent_dim, --batch_size and --update they saw the same real batches and the same latents, so
+their difference is that of the recipes and not of the luck of the draw; what they do not share is said.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from experiments import program
+
+OUT = flags.DEFINE_string("out", None, "file for the comparison as JSON; unset: none")
+
+LOWER_IS_BETTER = ("frechet", "frechet_infinity", "kernel", "class_kl", "mode_kl", "copied")
+HIGHER_IS_BETTER = (
+    *("precision", "recall", "density", "coverage", "classifier_score", "modes", "high_quality"),
+)
+STREAMS = (
+    "latent_dim",
+    "batch_size",
+    "update",
+    "n_dis",
+    "loss",
+)  # what decides which numbers are drawn
+FEWEST = 6  # seeds; of five equal runs all differ in one direction by luck in 1 of 16 trials
+SAME = (
+    "num_samples",
+    "seed",
+    "ema",
+    "features_sha256",
+)  # of the measurements, or they tell nothing
+
+
+class Measured(NamedTuple):
+    """The measured runs of one folder: by seed, the flags and the result of the last checkpoint."""
+
+    path: Path
+    configs: dict[int, dict[str, Any]]
+    results: dict[int, dict[str, Any]]
+
+
+def main(arguments: list[str]) -> int:
+    """Compare, print, write."""
+    if len(arguments) < 2:
+        raise program.UserError("name at least two folders: experiments.compare RUN_A RUN_B")
+    first, *others = (read_measured(Path(text).expanduser()) for text in arguments)
+    comparisons = []
+    for other in others:
+        comparison = compare(first, other)
+        comparisons.append(comparison)
+        print("\n".join(in_words(comparison)))
+    if OUT.value:
+        from experiments.run_folder import write_text
+
+        text = json.dumps(comparisons, indent=2, allow_nan=False)
+        write_text(Path(OUT.value).expanduser(), text + "\n")
+    return 0
+
+
+def read_measured(path: Path) -> Measured:
+    """Read what has been measured in a folder.
+
+    Raises:
+      UserError: it holds no measured run, or several of one seed.
+    """
+    from experiments.population_folder import is_population, read_members
+
+    folders = [path]
+    if is_population(path):
+        swept = read_members(path)
+        if any(swept.values()):
+            raise program.UserError(
+                f"{path} holds a sweep: name the folders of single runs in it, such as {next(iter(swept))}"
+            )
+        folders = [path / name for name in swept if (path / name / "evaluation.json").exists()]
+    configs, results = {}, {}
+    for folder in folders:
+        config, result = _read_result(folder)
+        configs[config["seed"]], results[config["seed"]] = config, result
+    if not results:
+        raise program.UserError(
+            f"{path} has not been measured: experiments.evaluate --workdir={path}"
+        )
+    return Measured(path, configs, results)
+
+
+def _read_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    from experiments.run_folder import read_run
+
+    config = read_run(folder)["config"]
+    file = folder / "evaluation.json"
+    if not file.is_file():
+        raise program.UserError(
+            f"{folder} has not been measured: experiments.evaluate --workdir={folder}"
+        )
+    try:
+        result = json.loads(file.read_text())[-1]
+        for row in result["measures"].values():
+            float(row["value"])
+        return {**config, "seed": int(config["seed"])}, result
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise program.UserError(f"{file} is damaged ({error}): measure the run again") from error
+
+
+def compare(first: Measured, other: Measured) -> dict[str, Any]:
+    """Compare the runs of the seeds that both have.
+
+    Returns:
+      Plain values: paths, seeds, the flags that differ, and for each measure the differences (other - first) with
+      their median and its 95 % bootstrap interval over seeds; no interval for one seed.
+
+    Raises:
+      UserError: no seed is in both, or the two were not measured alike.
+    """
+    from gan_jax.evaluation.bootstrap import summarise_seeds
+
+    seeds = sorted(first.results.keys() & other.results.keys())
+    if not seeds:
+        raise program.UserError(f"{first.path} and {other.path} have no seed in common")
+    _check_alike(first, other, seeds)
+    a, b = first.configs[seeds[0]], other.configs[seeds[0]]
+    differing = sorted(
+        name for name in a.keys() | b.keys() if name != "workdir" and a.get(name) != b.get(name)
+    )
+    measures = {}
+    for name in first.results[seeds[0]]["measures"]:
+        pairs = [
+            [side.results[seed]["measures"][name]["value"] for side in (first, other)]
+            for seed in seeds
+            if all(name in side.results[seed]["measures"] for side in (first, other))
+        ]
+        if not pairs:
+            continue
+        differences = [after - before for before, after in pairs]
+        summary = summarise_seeds(differences)
+        measures[name] = {
+            "differences": differences,
+            "median": summary.median,
+            "interval": list(summary.median_interval) if len(pairs) > 1 else None,
+        }
+    return {
+        "first": str(first.path),
+        "other": str(other.path),
+        "seeds": seeds,
+        "differing_flags": {name: [a.get(name), b.get(name)] for name in differing},
+        "same_streams": all(a.get(name) == b.get(name) for name in STREAMS),
+        "measures": measures,
+    }
+
+
+def _check_alike(first: Measured, other: Measured, seeds: list[int]) -> None:
+    results = [side.results[seed] for side in (first, other) for seed in seeds]
+    for name in SAME:
+        values = {result.get(name) for result in results}
+        if len(values) > 1:
+            raise program.UserError(
+                f"the runs were measured with different {name} ({', '.join(sorted(map(str, values)))}): "
+                "measure them again, with the same flags of experiments.evaluate"
+            )
+
+
+def in_words(comparison: dict[str, Any]) -> list[str]:
+    """Say what a comparison found."""
+    first, other = comparison["first"], comparison["other"]
+    differing = ", ".join(
+        f"--{name} {before} -> {after}"
+        for name, (before, after) in comparison["differing_flags"].items()
+    )
+    num = len(comparison["seeds"])
+    streams = (
+        "the pairs share latents and real batches"
+        if comparison["same_streams"]
+        else "the pairs share their seeds, but not the numbers drawn from them"
+    )
+    lines = [
+        f"{other} against {first}, {num} {'seed' if num == 1 else 'seeds'}; {streams}",
+        f"flags that differ: {differing or 'none'}",
+    ]
+    return lines + [f"  {_sentence(name, row)}" for name, row in comparison["measures"].items()]
+
+
+def _sentence(name: str, row: dict[str, Any]) -> str:
+    differences, median, interval = row["differences"], row["median"], row["interval"]
+    if not any(differences):
+        return f"{name}: equal"
+    lower = median < 0
+    text = (
+        f"{name}: {'lower' if lower else 'higher'} by {abs(median):.4g} ({_verdict(name, lower)})"
+    )
+    if not median:
+        text = f"{name}: equal in the median"
+    if interval is None:
+        return f"{text}, on the one seed: whether that is more than luck cannot be told"
+    agreeing = sum((difference < 0) == lower for difference in differences if difference)
+    text += f", 95 % interval {interval[0]:+.4g} to {interval[1]:+.4g}"
+    text += f", {'lower' if lower else 'higher'} on {agreeing} of {len(differences)} seeds"
+    if len(differences) < FEWEST:
+        return f"{text}: fewer than {FEWEST} seeds, which cannot rule out luck"
+    return text if interval[0] * interval[1] > 0 else f"{text}: no difference that these seeds show"
+
+
+def _verdict(name: str, lower: bool) -> str:
+    if name not in (*LOWER_IS_BETTER, *HIGHER_IS_BETTER):
+        return "neither better nor worse by itself"
+    return "better" if name in (LOWER_IS_BETTER if lower else HIGHER_IS_BETTER) else "worse"
+
+
+if __name__ == "__main__":
+    program.run(main, takes_arguments=True)

@@ -1,0 +1,195 @@
+"""Many runs of one command: together or one after another, stopped and continued, diverged and counted."""
+
+import json
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from commands import TINY, call, reject_constant, run
+
+from experiments import game, gaussians
+from experiments.restored import restore_run
+from gan_jax import losses, plots
+
+POINTS = (*TINY, "--dataset=ring", "--batch_size=8", "--seeds=0,1")
+
+
+def leaves(folder: Path) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(restore_run(folder).state)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_slow_pictures():
+    """Leave out what every run draws, which is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        for picture in ("save_curves", "save_animation", "save_scatter"):
+            patch.setattr(plots, picture, lambda *arguments, **options: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory):
+    """The same command, with its runs together and one after another."""
+    folder = tmp_path_factory.mktemp("ways")
+    for way in ("yes", "no"):
+        assert train(folder / way, f"--together={way}", "--sweep=r1_gamma:0.1,1") == 0
+    return folder
+
+
+class Unread:
+    """Stands in for capsys where no test has one."""
+
+    def readouterr(self):
+        return self
+
+    out = err = ""
+
+
+def train(folder: Path, *arguments: str) -> int:
+    return call(gaussians.main, [*POINTS, f"--workdir={folder}", *arguments], Unread()).code
+
+
+def test_together_and_one_after_another_come_to_the_same(ways):
+    names = json.loads((ways / "yes" / "population.json").read_text())
+    assert len(names) == 4
+    for name in names:
+        one, other = leaves(ways / "yes" / name), leaves(ways / "no" / name)
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    assert not np.array_equal(
+        leaves(ways / "yes" / "r1_gamma_0.1-seed_0")[1],
+        leaves(ways / "yes" / "r1_gamma_1-seed_0")[1],
+    )
+
+
+def test_a_run_of_many_is_the_run_it_would_be_alone(ways, tmp_path):
+    folder = tmp_path / "alone"
+    arguments = [*POINTS[:-1], "--seed=1", "--r1_gamma=1", f"--workdir={folder}"]
+    assert call(gaussians.main, arguments, Unread()).code == 0
+    for a, b in zip(leaves(folder), leaves(ways / "no" / "r1_gamma_1-seed_1"), strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("way", ["yes", "no"])
+def test_all_runs_are_measured_and_summed_up(ways, way):
+    groups = json.loads((ways / way / "summary.json").read_text(), parse_constant=reject_constant)
+    assert [group["label"] for group in groups] == ["r1_gamma 0.1", "r1_gamma 1"]
+    for group in groups:
+        assert group["success"]["of"] == len(group["runs"]) == 2
+        for row in group["measures"].values():
+            assert len(row["values"]) == 2 and row["median"] == np.median(row["values"])
+            assert row["median_interval"][0] <= row["median"] <= row["median_interval"][1]
+        values = [
+            json.loads((ways / way / name / "evaluation.json").read_text())[-1] for name in group["runs"]
+        ]  # fmt: skip
+        kls = [value["measures"]["mode_kl"]["value"] for value in values]
+        assert group["measures"]["mode_kl"]["values"] == kls
+    assert (ways / way / "seeds.png").exists() and (ways / way / "curves.png").exists()
+
+
+def test_a_population_is_measured_again_by_evaluate(ways):
+    before = json.loads((ways / "no" / "summary.json").read_text())
+    outcome = run("evaluate", f"--workdir={ways / 'no'}")
+    assert outcome.code == 0 and "r1_gamma 0.1, last checkpoint, 2 seeds" in outcome.out
+    assert json.loads((ways / "no" / "summary.json").read_text()) == before
+
+
+@pytest.mark.parametrize(
+    "kept", [1, *(pytest.param(kept, marks=pytest.mark.slow) for kept in (0, 3))]
+)
+def test_runs_together_that_were_killed_end_as_if_they_were_not(
+    ways, tmp_path, kept, capsys, monkeypatch
+):
+    """A kill in the middle of a save: the first `kept` runs have saved step 4, the others have not."""
+    from experiments.run import Run
+
+    class Killed(BaseException):
+        pass
+
+    real, saves = Run._save, []
+
+    def save(run, measure=None):
+        if run.step == 4:
+            saves.append(run)
+            if len(saves) > kept:
+                raise Killed
+        real(run, measure)
+
+    folder = tmp_path / "killed"
+    monkeypatch.setattr(Run, "_save", save)
+    arguments = [*POINTS, "--together=yes", "--sweep=r1_gamma:0.1,1", f"--workdir={folder}"]
+    with pytest.raises(Killed):
+        call(gaussians.main, arguments, capsys)
+    monkeypatch.setattr(Run, "_save", real)
+    outcome = call(gaussians.main, arguments, capsys)
+    assert outcome.code == 0, outcome.err
+    assert "going on after step 2" in outcome.out
+    for name in json.loads((folder / "population.json").read_text()):
+        for a, b in zip(leaves(folder / name), leaves(ways / "yes" / name), strict=True):
+            assert np.array_equal(a, b)
+        log = [
+            re.sub(r'"(seconds|images_per_second)": [^,]*,', "", (place / name / "metrics.jsonl").read_text())
+            for place in (folder, ways / "yes")
+        ]  # fmt: skip
+        assert log[0] == log[1]
+
+
+def test_seeds_can_be_added_later(tmp_path, capsys):
+    folder = tmp_path / "many"
+    for seeds, num in (("0", 1), ("0,1", 2)):
+        arguments = [*POINTS, f"--workdir={folder}", f"--seeds={seeds}", "--together=no"]
+        assert call(gaussians.main, arguments, capsys).code == 0
+        (group,) = json.loads((folder / "summary.json").read_text())
+        assert len(group["runs"]) == num
+
+
+@pytest.mark.parametrize("way", ["yes", "no"])
+def test_a_run_that_diverges_is_counted_and_the_others_go_on(tmp_path, capsys, monkeypatch, way):
+    monkeypatch.setitem(game.LOSSES, "wasserstein", exploding)
+    folder = tmp_path / "many"
+    arguments = [
+        *POINTS, f"--workdir={folder}", f"--together={way}", "--loss=wasserstein", "--num_steps=40",
+        "--sweep=g_lr:0,10", "--log_every=20", "--checkpoint_every=40",
+    ]  # fmt: skip
+    for _ in range(2):  # the second time nothing is trained again
+        outcome = call(gaussians.main, arguments, capsys)
+        assert outcome.code == 1 and outcome.err.count("\n") == 1
+        assert "2 of 4 runs diverged" in outcome.err and "g_lr_10-seed_0" in outcome.err
+        still, lost = json.loads((folder / "summary.json").read_text())
+        assert len(still["runs"]) == 2 and still["diverged"] == []
+        assert lost["runs"] == [] and len(lost["diverged"]) == 2
+
+
+def exploding():
+    loss = losses.wasserstein()
+    return loss._replace(generator=lambda real, fake: 1e15 * loss.generator(real, fake))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seeds=9..0"], "--seeds=9..0"),
+        (["--sweep=nonsense:1"], "cannot be swept"),
+        (["--sweep=batch_size:0"], "batch_size"),
+        (["--together=yes", "--on_divergence=rollback"], "--on_divergence=rollback"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_a_line(tmp_path, capsys, arguments, words):
+    outcome = call(gaussians.main, [*POINTS, f"--workdir={tmp_path}/many", *arguments], capsys)
+    assert outcome.code == 1 and outcome.err.count("\n") == 1 and words in outcome.err
+
+
+def test_folders_of_other_things_are_left_alone(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("precious")
+    outcome = call(gaussians.main, [*POINTS, f"--workdir={tmp_path}"], capsys)
+    assert outcome.code == 1 and "other files" in outcome.err
+    single = tmp_path / "single"
+    assert call(gaussians.main, [*POINTS[:-1], f"--workdir={single}"], capsys).code == 0
+    outcome = call(gaussians.main, [*POINTS, f"--workdir={single}"], capsys)
+    assert outcome.code == 1 and "single run" in outcome.err
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "population.json").write_text('{"seed_0": ')
+    outcome = call(gaussians.main, [*POINTS, f"--workdir={tmp_path}/torn"], capsys)
+    assert outcome.code == 1 and "damaged" in outcome.err and outcome.err.count("\n") == 1

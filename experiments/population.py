@@ -19,8 +19,9 @@ from gan_jax.steps import init_state
 
 Prepare = Callable[[Config], Experiment]
 
-# On CPU, runs of so many weights (both players) are faster in one compiled call than one after another.
-FEW_WEIGHTS = 200_000
+# Where one compiled call is faster on CPU: small dense players. Vmapped convolutions are slower than runs in turn
+# (experiments.benchmarks.seeds; figures in experiments/README.md).
+DENSE, FEW_WEIGHTS = "mlp", 200_000  # of both players
 
 
 def train(config: Config, prepare: Prepare) -> int:
@@ -80,9 +81,9 @@ def _share(wish: str, group: list[Member], prepare: Prepare) -> bool:
         raise UserError(f"--together=yes: {hindrance}")
     if wish == "no" or hindrance or len(group) == 1:
         return False
-    return (
-        wish == "yes" or jax.default_backend() != "cpu" or _weights(config, prepare) <= FEW_WEIGHTS
-    )
+    if wish == "yes" or jax.default_backend() != "cpu":
+        return True
+    return config.network == DENSE and _weights(config, prepare) <= FEW_WEIGHTS
 
 
 def _weights(config: Config, prepare: Prepare) -> int:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from gan_jax.shifts import gather_patches, scatter_patches
@@ -106,7 +107,7 @@ def _convolve_matmul(g: Geometry, x: Array, k: Array) -> Array:
     inputs, outputs = k.shape[2:]
     if _multiply_first(g, inputs, outputs):
         few = outputs <= FEW
-        products = _dot_taps(_taps_last(k), x) if few else _dot(x, _taps_last(k))
+        products = (_dot_turned if few else _dot)(x, _taps_last(k))
         return scatter_patches(products, g.kernel, g.strides, g.size, mirrored=True, taps_first=few)
     patches = gather_patches(x, g.kernel, g.strides, taps_first=inputs <= FEW)
     k = k.reshape(-1, outputs)
@@ -119,10 +120,9 @@ def _adjoint_matmul(g: Geometry, y: Array, k: Array) -> Array:
         few = outputs <= FEW
         patches = gather_patches(y, g.kernel, g.strides, mirrored=True, taps_first=few)
         return (_contract_taps if few else _dot)(patches, _taps_last(k).T)
-    products = lax.dot_general(y, k.reshape(-1, outputs), (((3,), (1,)), ((), ())))
-    if inputs <= FEW:  # so few that turning them is cheaper than a product that gives them turned
-        products = products.transpose(3, 0, 1, 2)
-    return scatter_patches(products, g.kernel, g.strides, g.size, taps_first=inputs <= FEW)
+    few = inputs <= FEW
+    products = (_dot_turned if few else _dot)(y, k.reshape(-1, outputs).T)
+    return scatter_patches(products, g.kernel, g.strides, g.size, taps_first=few)
 
 
 def _kernel_matmul(g: Geometry, x: Array, y: Array) -> Array:
@@ -133,13 +133,20 @@ def _kernel_matmul(g: Geometry, x: Array, y: Array) -> Array:
         if few:  # shaped before it is turned: XLA would turn the operands of a product instead
             return _correlate_taps(patches, x).reshape(*g.kernel, outputs, inputs).swapaxes(2, 3)
         return _taps_first(_correlate(x, patches).reshape(inputs, *g.kernel, outputs))
-    few = inputs <= FEW
-    patches = gather_patches(x, g.kernel, g.strides, taps_first=few)
-    taps = (_correlate_taps if few else _correlate)(patches, y)
-    return taps.reshape(*g.kernel, inputs, outputs)
+    if inputs <= FEW:
+        patches = gather_patches(x, g.kernel, g.strides, taps_first=True)
+        return _correlate_taps(patches, y).reshape(*g.kernel, inputs, outputs)
+    # XLA copies the left operand of such a product, so the smaller one stands left; and a gradient left turned would
+    # be read against the grain by each of the optimizer's loops, so it is laid straight here, tap by tap.
+    turned = _correlate(y, gather_patches(x, g.kernel, g.strides))
+    taps = [turned[:, first : first + inputs].T for first in range(0, turned.shape[1], inputs)]
+    return jnp.concatenate(taps).reshape(*g.kernel, inputs, outputs)
 
 
-def _dot_taps(matrix: Array, images: Array) -> Array:  # [C, T], [B, H, W, C] -> [T, B, H, W]
+def _dot_turned(images: Array, matrix: Array) -> Array:  # [B, H, W, C], [C, T] -> [T, B, H, W]
+    # XLA turns the images before such a product. Where they are wider than what comes out, that is turned instead.
+    if images.shape[3] > matrix.shape[1]:
+        return _dot(images, matrix).transpose(3, 0, 1, 2)
     return lax.dot_general(matrix, images, (((0,), (3,)), ((), ())))
 
 
@@ -156,7 +163,8 @@ def _dot(images: Array, matrix: Array) -> Array:
 
 
 def _correlate(a: Array, b: Array) -> Array:
-    return lax.dot_general(a, b, (((0, 1, 2), (0, 1, 2)), ((), ())))
+    a, b = a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3])
+    return lax.dot_general(a, b, (((0,), (0,)), ((), ())))
 
 
 def _taps_last(k: Array) -> Array:

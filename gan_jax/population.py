@@ -42,8 +42,11 @@ def run_population(
     num_steps: int,
     *,
     keys: Key,
+    at_once: int | None = None,
 ) -> tuple[GANState, Metrics]:
     """Take steps with every member, each on its own batches.
+
+    On a CPU, convolutional members want `at_once=1`: one member's activations stay in the caches, those of many do not.
 
     Args:
       build: a member's swept scalars -> its game.
@@ -54,6 +57,7 @@ def run_population(
       data: the data set, shared by all members.
       num_steps: how many steps.
       keys: [S], the root keys of the runs.
+      at_once: how many members `vmap` takes together; one such group runs to its end after another. None: all.
 
     Returns:
       The states, and each metric as f32[S, num_steps].
@@ -63,4 +67,11 @@ def run_population(
         step = partial(rule, build(h))
         return run_steps(step, state, lambda k, _: draw(k, data), num_steps, key=key)
 
-    return jax.vmap(run_member)(states, hyper, keys)
+    if at_once is None:
+        return jax.vmap(run_member)(states, hyper, keys)
+    if (
+        at_once == 1
+    ):  # without a batch axis of length 1, which would make batched products of plain ones
+        return jax.lax.map(lambda member: run_member(*member), (states, hyper, keys))
+    members = (states, hyper, keys)
+    return jax.lax.map(lambda member: run_member(*member), members, batch_size=at_once)

@@ -18,8 +18,8 @@ class Timing(NamedTuple):
 
 
 def interleave(
-    contestants: Mapping[str, Callable[[], Any]], repetitions: int, warm_up: int = 1
-) -> dict[str, Timing]:
+    contestants: Mapping[Any, Callable[[], Any]], repetitions: int, warm_up: int = 1
+) -> dict[Any, Timing]:
     """Run every contestant in turn, `repetitions` times, so that a noisy machine is noisy for all.
 
     Args:
@@ -30,17 +30,34 @@ def interleave(
     Returns:
       name -> seconds of one call.
     """
+    seconds = interleave_all(contestants, repetitions, warm_up)
+    return {name: summarize(values) for name, values in seconds.items()}
+
+
+def interleave_all(
+    contestants: Mapping[Any, Callable[[], Any]], repetitions: int, warm_up: int = 1
+) -> dict[Any, list[float]]:
+    """Do as `interleave`, but give the seconds of every round, so that rounds can be compared one by one."""
     for _ in range(warm_up):
         for run in contestants.values():
             run()
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[Any, list[float]] = {name: [] for name in contestants}
     for _ in range(repetitions):
         for name, run in contestants.items():
             started = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - started)
-    quartiles = {name: np.percentile(values, (50, 25, 75)) for name, values in seconds.items()}
-    return {name: Timing(*map(float, values)) for name, values in quartiles.items()}
+    return seconds
+
+
+def summarize(values: list[float]) -> Timing:
+    """Give the median and the quartiles."""
+    return Timing(*map(float, np.percentile(values, (50, 25, 75))))
+
+
+def ratio(seconds: list[float], others: list[float]) -> Timing:
+    """Divide round by round, and give the quotients' median and quartiles: what slows a whole round cancels."""
+    return summarize([a / b for a, b in zip(seconds, others, strict=True)])
 
 
 def report(title: str, rows: list[dict[str, Any]], **facts: Any) -> None:

@@ -1,0 +1,51 @@
+"""Laws of the benchmarks' arithmetic. Times are not tested."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from experiments.benchmarks import article_game as game
+from experiments.benchmarks.timing import interleave_all, ratio, summarize
+
+
+@pytest.mark.parametrize(
+    ("player", "layers", "shape"),
+    [("generator", game.G_LAYERS, (100,)), ("discriminator", game.D_LAYERS, (28, 28, 1))],
+)
+def test_the_counted_products_are_those_that_the_compiler_counts(player, layers, shape):
+    network = getattr(game.build(), player)
+    variables = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *shape)))
+
+    def flops(batch):
+        def forward(variables, x):
+            return network.apply(*variables, x, train=False)[0]
+
+        x = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+        return jax.jit(forward).lower(variables, x).cost_analysis()["flops"]
+
+    # The difference of two batches leaves out what is done once; element-wise work is about a hundredth.
+    assert flops(3) - flops(1) == pytest.approx(2 * 2 * sum(layers), rel=0.03)
+
+
+@pytest.mark.parametrize("rule", game.RULES)
+def test_the_arithmetic_grows_with_the_batch(rule):
+    assert game.flops_per_step(rule, 24) == 3 * game.flops_per_step(rule, 8)
+
+
+def test_one_stage_saves_a_forward_pass_of_each_player_and_one_backward_pass_of_the_discriminator():
+    saved = game.flops_per_step("article", 1) - game.flops_per_step("one_stage", 1)
+    one_pass = sum(game.G_LAYERS) + sum(game.D_LAYERS)
+    assert saved == 2 * (one_pass + sum(game.D_LAYERS) - game.D_INPUT_LAYER)
+
+
+def test_rounds_are_taken_in_turn_after_a_warm_up():
+    calls = []
+    contestants = {name: lambda name=name: calls.append(name) for name in "ab"}
+    seconds = interleave_all(contestants, 3)
+    assert calls == list("ab" * 4)
+    assert [len(values) for values in seconds.values()] == [3, 3]
+
+
+def test_ratios_compare_rounds_so_that_a_slow_round_cancels():
+    assert ratio([2.0, 20.0, 4.0], [1.0, 10.0, 2.0]) == (2.0, 2.0, 2.0)
+    assert summarize([1.0, 2.0, 3.0, 4.0, 5.0]) == (3.0, 2.0, 4.0)

@@ -29,7 +29,7 @@ def train(config: Config, experiment: Experiment) -> int:
     _use_compilation_cache(config)
     with devices.together():
         devices.check_alike(config, experiment.dataset.sha256)
-        check(config, experiment.gan, experiment.dataset.images.shape[1:])
+        check(config, experiment.gan, experiment.sample_shape)
         code = _train(config, experiment, devices.choose_mesh(config))
     devices.part()
     return code

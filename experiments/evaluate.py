@@ -9,6 +9,7 @@ the SHA-256 of the feature network. neighbours.png shows samples beside their ne
 checkpoint is measured, and the best one, where the run chose one by --eval_every: the gap is the story.
 
 Images of 28x28: frechet, kernel, manifold (precision, recall, density, coverage), classes, copies. Mixtures: modes.
+Runs of experiments.stacked_mnist: stacked (modes, KL to uniform and to the training digits' shares, unsure digits).
 """
 
 import json
@@ -19,11 +20,16 @@ from absl import flags
 
 from experiments import program
 
-MEASURES = ("frechet", "kernel", "manifold", "classes", "copies", "modes")
+MEASURES = ("frechet", "kernel", "manifold", "classes", "copies", "modes", "stacked")
 
 WORKDIR = flags.DEFINE_string("workdir", None, "run folder to measure")
 NUM_SAMPLES = flags.DEFINE_integer(
-    "num_samples", None, "samples generated; default: 10,000 images or 2,500 points", 2, 10**7
+    "num_samples",
+    None,
+    "samples generated; default: 10,000 images, 2,500 points; stacked digits 25,600 of the "
+    "unrolled networks and 26,000 of others",
+    2,
+    10**7,
 )
 CHOSEN = flags.DEFINE_list(
     "measures", None, f"any of {', '.join(MEASURES)}, separated by commas; default: all that apply"
@@ -66,6 +72,8 @@ def main() -> int:
 
 def evaluate(run, chosen: list[str], workdir: Path) -> dict[str, Any]:
     """Measure one state of a run."""
+    if run.facts["experiment"] == "stacked_mnist":
+        return _evaluate_stacked(run, chosen)
     if len(run.facts["dataset"]["shape"]) == 1:
         return _evaluate_points(run, chosen)
     return _evaluate_images(run, chosen, workdir)
@@ -86,6 +94,19 @@ def _evaluate_points(run, chosen: list[str]) -> dict[str, Any]:
     values = measures.modes(_generate(run, num), mixture.centres, mixture.sigma)
     floors = measures.modes(unseen[:num], mixture.centres, mixture.sigma)
     return _result(num, min(num, len(unseen)), values, floors)
+
+
+def _evaluate_stacked(run, chosen: list[str]) -> dict[str, Any]:
+    from experiments import stacked
+
+    if "stacked" not in chosen:
+        raise program.UserError(
+            f"--measures={','.join(chosen)} leaves nothing to measure: stacked applies"
+        )
+    num = NUM_SAMPLES.value or (25_600 if run.config.network == "unrolled" else 26_000)
+    place = DATA_DIR.value or run.config.data_dir
+    facts, values, floors = stacked.evaluate(run.config.dataset, place, _generate(run, num))
+    return facts | _result(num, num, values, floors)
 
 
 def _evaluate_images(run, chosen: list[str], workdir: Path) -> dict[str, Any]:

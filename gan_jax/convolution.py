@@ -34,12 +34,14 @@ class Geometry(NamedTuple):
       strides: pixels between neighbouring outputs, along height and width.
       size: (H, W) of the side that is larger, pixels.
       lowering: "matmul", "lax", or "auto" (matmul on CPU, lax elsewhere).
+      batch_last: images and outputs are [C, H, W, B] instead of [B, H, W, C].
     """
 
     kernel: tuple[int, int]
     strides: tuple[int, int]
     size: tuple[int, int]
     lowering: Lowering = "auto"
+    batch_last: bool = False
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -79,6 +81,7 @@ convolve_kernel.defvjp(
 
 
 def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> Array:
+    matmul = BATCH_LAST[matmul] if geometry.batch_last else matmul
     if geometry.lowering == "matmul":
         return matmul(geometry, a, b)
     if geometry.lowering == "lax":
@@ -167,22 +170,80 @@ def _taps_first(k: Array) -> Array:
     return k.transpose(1, 2, 0, 3)
 
 
+# Batch last, for networks of few channels throughout: a pixel's values lie side by side over the batch, so shifts move
+# whole rows and every product is (few x few) times (few x many), with nothing turned before or after.
+
+
+def _convolve_batch_last(g: Geometry, x: Array, k: Array) -> Array:
+    inputs, outputs = k.shape[2:]
+    if _multiply_first_batch_last(g, inputs, outputs):
+        products = _contract_first(_taps_last(k), x)
+        return scatter_patches(
+            products, g.kernel, g.strides, g.size, mirrored=True, batch_last=True
+        )
+    patches = gather_patches(x, g.kernel, g.strides, batch_last=True)
+    return _contract_first(k.reshape(-1, outputs), patches)
+
+
+def _adjoint_batch_last(g: Geometry, y: Array, k: Array) -> Array:
+    inputs, outputs = k.shape[2:]
+    if _multiply_first_batch_last(g, inputs, outputs):
+        patches = gather_patches(y, g.kernel, g.strides, mirrored=True, batch_last=True)
+        return lax.dot_general(_taps_last(k), patches, (((1,), (0,)), ((), ())))
+    products = lax.dot_general(k.reshape(-1, outputs), y, (((1,), (0,)), ((), ())))
+    return scatter_patches(products, g.kernel, g.strides, g.size, batch_last=True)
+
+
+def _kernel_batch_last(g: Geometry, x: Array, y: Array) -> Array:
+    inputs, outputs = x.shape[0], y.shape[0]
+    if _multiply_first_batch_last(g, inputs, outputs):
+        patches = gather_patches(y, g.kernel, g.strides, mirrored=True, batch_last=True)
+        return _taps_first(_correlate_last(x, patches).reshape(inputs, *g.kernel, outputs))
+    patches = gather_patches(x, g.kernel, g.strides, batch_last=True)
+    return _correlate_last(patches, y).reshape(*g.kernel, inputs, outputs)
+
+
+BATCH_LAST = {
+    _convolve_matmul: _convolve_batch_last,
+    _adjoint_matmul: _adjoint_batch_last,
+    _kernel_matmul: _kernel_batch_last,
+}
+
+
+def _multiply_first_batch_last(g: Geometry, inputs: int, outputs: int) -> bool:
+    return g.strides == (1, 1) and 2 * outputs <= inputs
+
+
+def _contract_first(matrix: Array, images: Array) -> Array:  # [C, T], [C, H, W, B] -> [T, H, W, B]
+    return lax.dot_general(matrix, images, (((0,), (0,)), ((), ())))
+
+
+def _correlate_last(a: Array, b: Array) -> Array:  # [S, H, W, B], [T, H, W, B] -> [S, T]
+    a, b = a.reshape(a.shape[0], -1), b.reshape(b.shape[0], -1)
+    return lax.dot_general(a, b, (((1,), (1,)), ((), ())))
+
+
 # lax convolutions
 
 
 def _convolve_lax(geometry: Geometry, x: Array, k: Array) -> Array:
+    images = "CHWN" if geometry.batch_last else "NHWC"
     return lax.conv_general_dilated(
-        x, k, geometry.strides, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, k, geometry.strides, "SAME", dimension_numbers=(images, "HWIO", images)
     )
 
 
 def _adjoint_lax(geometry: Geometry, y: Array, k: Array) -> Array:
-    x = jax.ShapeDtypeStruct((y.shape[0], *geometry.size, k.shape[2]), y.dtype)
+    shape = (y.shape[0], *geometry.size, k.shape[2])
+    if geometry.batch_last:
+        shape = (k.shape[2], *geometry.size, y.shape[3])
+    x = jax.ShapeDtypeStruct(shape, y.dtype)
     (result,) = jax.linear_transpose(lambda x: _convolve_lax(geometry, x, k), x)(y)
     return result
 
 
 def _kernel_lax(geometry: Geometry, x: Array, y: Array) -> Array:
-    k = jax.ShapeDtypeStruct((*geometry.kernel, x.shape[3], y.shape[3]), x.dtype)
+    axis = 0 if geometry.batch_last else 3
+    k = jax.ShapeDtypeStruct((*geometry.kernel, x.shape[axis], y.shape[axis]), x.dtype)
     (result,) = jax.linear_transpose(lambda k: _convolve_lax(geometry, x, k), k)(y)
     return result

@@ -43,7 +43,7 @@ EDGE_ROOMS = ("data", "plots", "checkpoint")
 DRIVER_FAMILY = (
     *("program", "config", "game", "experiment", "driver", "run", "run_folder", "restored"),
     *("console", "devices", "divergence", "interruption", "interval", "measures", "provenance"),
-    "ahead_of_time",
+    *("ahead_of_time", "stacked"),
 )
 
 # Slow to import and wanted by few.

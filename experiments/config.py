@@ -12,7 +12,7 @@ from experiments.program import UserError
 LOSSES = ("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic")
 CROSS_ENTROPIES = ("non_saturating", "minimax")
 UPDATES = ("alternating", "article", "one_stage")
-NETWORKS = ("article", "dcgan", "mlp")
+NETWORKS = ("article", "dcgan", "mlp", "unrolled")
 SCHEDULES = ("constant", "linear", "cosine")
 DTYPES = ("float32", "bfloat16")
 
@@ -205,8 +205,8 @@ def _define_running() -> None:
     flags.DEFINE_integer("sample_every", 1000, "steps between sample pictures", 1, 2**31 - 1)
     flags.DEFINE_integer("checkpoint_every", 1000, "steps between checkpoints", 1, 2**31 - 1)
     flags.DEFINE_integer(
-        "eval_every", None, "steps between measurements of the samples, each with a checkpoint, the best of which is "
-        "kept: the Frechet distance of 28x28 images, KL + 1 - high-quality share of mixtures; unset: none",
+        "eval_every", None, "steps between measurements, each with a checkpoint; the best is kept: the "
+        "Frechet distance of 28x28 images, KL + 1 - high-quality share of mixtures, KL of stacked digits; unset: none",
         1, 2**31 - 1,
     )  # fmt: skip
     flags.DEFINE_integer("eval_samples", 5000, "samples of one such measurement", 100, 10**6)

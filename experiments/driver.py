@@ -37,7 +37,7 @@ def play(config: Config, experiment: Experiment) -> int:
     use_compilation_cache(config)
     with devices.together():
         devices.check_alike(config, experiment.dataset.sha256)
-        check(config, experiment.gan, experiment.dataset.images.shape[1:])
+        check(config, experiment.gan, experiment.sample_shape)
         mesh = devices.choose_mesh(config)
         with (
             open_run(config, experiment, mesh) as run,

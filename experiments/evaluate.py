@@ -11,6 +11,7 @@ checkpoint is measured, and the best one, where the run chose one by --eval_ever
 Given the folder of a command with --seeds or --sweep, it measures every run in it and sums them up: summary.json.
 
 Images of 28x28: frechet, kernel, manifold (precision, recall, density, coverage), classes, copies. Mixtures: modes.
+Runs of experiments.stacked_mnist: stacked (modes, KL to uniform and to the training digits' shares, unsure digits).
 """
 
 from pathlib import Path
@@ -22,7 +23,12 @@ from experiments.measured import MEASURES, Request
 
 WORKDIR = flags.DEFINE_string("workdir", None, "run folder to measure")
 NUM_SAMPLES = flags.DEFINE_integer(
-    "num_samples", None, "samples generated; default: 10,000 images or 2,500 points", 2, 10**7
+    "num_samples",
+    None,
+    "samples generated; default: 10,000 images, 2,500 points; stacked digits 25,600 of the "
+    "unrolled networks and 26,000 of others",
+    2,
+    10**7,
 )
 CHOSEN = flags.DEFINE_list(
     "measures", None, f"any of {', '.join(MEASURES)}, separated by commas; default: all that apply"

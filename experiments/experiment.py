@@ -1,13 +1,15 @@
 """What an experiment brings to the loop, and the run's random streams."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from gan_jax.data import Dataset
-from gan_jax.types import GAN, GANState
+from gan_jax.sampling import sample_real
+from gan_jax.types import GAN, GANState, Images
 
 Record = dict[str, Any]
 
@@ -25,6 +27,7 @@ class Experiment(NamedTuple):
       finish: `(state, folder)`, draw the picture that ends the run.
       measure: `state -> number`, how far the samples are from the data, lower is better; None: not measurable.
       measured: what that number is called in evaluations.jsonl.
+      draw_real: `(key, images of the dataset, num) -> real samples [num, ...]`.
     """
 
     name: str
@@ -36,6 +39,13 @@ class Experiment(NamedTuple):
     finish: Callable[[GANState, Path], None]
     measure: Callable[[GANState], float] | None = None
     measured: str = ""
+    draw_real: Callable[[jax.Array, jax.Array, int], Images] = sample_real
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one real sample, as `draw_real` makes it of the dataset."""
+        one = partial(self.draw_real, num=1)
+        return jax.eval_shape(one, jax.random.key(0), self.dataset.images).shape[1:]
 
 
 class Keys(NamedTuple):

@@ -12,6 +12,7 @@ from gan_jax import losses, rules
 from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
 from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
+from gan_jax.models.unrolled import UnrolledDiscriminator, UnrolledGenerator
 from gan_jax.networks import from_linen
 from gan_jax.steps import init_state
 from gan_jax.types import GAN, AdversarialLoss
@@ -78,10 +79,23 @@ def _networks(config: Config, sample_shape: tuple[int, ...]):
         raise ValueError(f"needs square images, got {height}x{width}; try mlp")
     # Without batch norm where R1/R2 or a paired loss work on single samples (see docs/design.md).
     batch_norm = config.loss != "relativistic"
+    if config.network == "unrolled":
+        if (height, width) != (28, 28):
+            raise ValueError(f"makes 28x28 images, got {height}x{width}; try dcgan or mlp")
+        bases = (max(1, round(8 * factor)) for factor in (config.width, d_width))
+        return _unrolled(config, channels, *bases, dtype)
     base_g = max(1, round(32 * config.width))
     base_d = max(1, round(64 * d_width))
     generator = DCGANGenerator(height, channels, base_g, batch_norm, dtype)
     return generator, DCGANDiscriminator(base_d, dtype)
+
+
+def _unrolled(config: Config, channels: int, base_g: int, base_d: int, dtype):
+    paired = config.loss == "relativistic"
+    weights = (config.r1_gamma, config.r2_gamma, config.gp_weight, config.dragan_weight)
+    single = paired or config.update == "one_stage" or any(weight is not None for weight in weights)
+    generator = UnrolledGenerator(channels, base_g, not paired, dtype)
+    return generator, UnrolledDiscriminator(base_d, not single, dtype)
 
 
 def _loss(config: Config) -> AdversarialLoss:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from experiments.program import UserError
 
-MEASURES = ("frechet", "kernel", "manifold", "classes", "copies", "modes")
+MEASURES = ("frechet", "kernel", "manifold", "classes", "copies", "modes", "stacked")
 NEIGHBOURS_SHOWN = (10, 5)  # samples, and training images beside each
 
 
@@ -16,7 +16,8 @@ class Request(NamedTuple):
 
     Attributes:
       measures: names among `MEASURES`; those that do not apply to a run are left out.
-      num_samples: generated; None for 10,000 images or 2,500 points.
+      num_samples: generated; None for 10,000 images, 2,500 points, and of stacked digits 25,600 from the unrolled
+        networks and 26,000 from others.
       features: frozen network, "mnist" or "fashion_mnist"; None for that of the data, or MNIST's.
       data_dir: folder of the data; None for the run's own.
       seed: of the latents.
@@ -54,6 +55,8 @@ def measure_run(workdir: Path, request: Request) -> list[Result]:
 
 
 def _measure(run, request: Request, workdir: Path) -> Result:
+    if run.facts["experiment"] == "stacked_mnist":
+        return _measure_stacked(run, request)
     if len(run.facts["dataset"]["shape"]) == 1:
         return _measure_points(run, request)
     return _measure_images(run, request, workdir)
@@ -76,6 +79,20 @@ def _measure_points(run, request: Request) -> Result:
     every = len(mixture.centres)
     success = {"means": f"all {every} modes found", "met": values["modes"].value == every}
     return _result(request, num, min(num, len(unseen)), values, floors) | {"success": success}
+
+
+def _measure_stacked(run, request: Request) -> Result:
+    from experiments import stacked
+
+    if "stacked" not in request.measures:
+        raise UserError(
+            f"--measures={','.join(request.measures)} leaves nothing to measure: stacked applies"
+        )
+    num = request.num_samples or (25_600 if run.config.network == "unrolled" else 26_000)
+    place = request.data_dir or run.config.data_dir
+    samples = _generate(run, request, num)
+    facts, values, floors = stacked.evaluate(run.config.dataset, place, samples)
+    return facts | _result(request, num, num, values, floors)
 
 
 def _measure_images(run, request: Request, workdir: Path) -> Result:

@@ -88,7 +88,7 @@ def _share(wish: str, group: list[Member], prepare: Prepare) -> bool:
 
 def _weights(config: Config, prepare: Prepare) -> int:
     experiment = prepare(config)
-    like = jax.ShapeDtypeStruct((2, *experiment.dataset.images.shape[1:]), "float32")
+    like = jax.ShapeDtypeStruct((2, *experiment.sample_shape), "float32")
     state = jax.eval_shape(lambda x: init_state(experiment.gan, jax.random.key(0), x), like)
     return count_weights((state.generator.params, state.discriminator.params))
 

@@ -15,14 +15,16 @@ from gan_jax.types import GANState
 PACKAGES = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def facts(experiment: str, dataset: Dataset, state: GANState) -> dict[str, Any]:
-    """Collect the facts of a run; `state` may be shapes."""
+def facts(
+    experiment: str, dataset: Dataset, sample_shape: tuple[int, ...], state: GANState
+) -> dict[str, Any]:
+    """Collect the facts of a run: its samples' shape may be made of the dataset's; `state` may be shapes."""
     return {
         "experiment": experiment,
         "dataset": {
             "name": dataset.name,
             "samples": len(dataset.images),
-            "shape": list(dataset.images.shape[1:]),
+            "shape": list(sample_shape),
             "sha256": dataset.sha256,
         },
         "weights": {

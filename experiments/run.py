@@ -21,7 +21,6 @@ from experiments.run_folder import RunFolder
 from gan_jax import parallel, plots
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.rules import real_batches_per_step
-from gan_jax.sampling import sample_real
 from gan_jax.steps import init_state, make_chunk
 from gan_jax.types import GANState
 
@@ -49,7 +48,7 @@ class Run:
         rule = UPDATES[config.update]
         gan = parallel.over_batch(experiment.gan, mesh, config.batch_size)
         self._images_per_step = config.batch_size * real_batches_per_step(rule, gan)
-        draw = partial(sample_real, num=self._images_per_step)
+        draw = partial(experiment.draw_real, num=self._images_per_step)
         step = parallel.keep_replicated(partial(rule, gan), mesh)
         self._chunk = cache(partial(make_chunk, step, draw))
         self._is_writer = devices.is_writer()
@@ -61,7 +60,9 @@ class Run:
         config, experiment = self.config, self.experiment
         self.console = Console(config.num_steps, quiet=self._quiet)
         restored = self._restore()
-        facts = provenance.facts(experiment.name, experiment.dataset, self.state)
+        facts = provenance.facts(
+            experiment.name, experiment.dataset, experiment.sample_shape, self.state
+        )
         if self._is_writer:
             self.folder.describe(config, facts)
         self.console.say(provenance.opening_line(self.folder.path, facts, self.step))
@@ -79,7 +80,7 @@ class Run:
             experiment.draw(devices.local(self.state), self.folder.sample(0))
 
     def _restore(self, at: int | None = None) -> bool:
-        like = jnp.zeros((self.config.batch_size, *self.experiment.dataset.images.shape[1:]))
+        like = jnp.zeros((self.config.batch_size, *self.experiment.sample_shape))
         init = jax.jit(partial(init_state, self.experiment.gan), out_shardings=self._everywhere)
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._everywhere),

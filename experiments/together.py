@@ -25,7 +25,6 @@ from experiments.run import Run
 from gan_jax import parallel
 from gan_jax.population import run_population
 from gan_jax.rules import real_batches_per_step
-from gan_jax.sampling import sample_real
 from gan_jax.types import Array, GANState, Key
 
 # Flags that may differ between runs of one compiled call: numbers that the game takes as traced scalars.
@@ -47,9 +46,9 @@ class Together:
         self._hyper = {
             name: jnp.asarray([getattr(run.config, name) for run in runs]) for name in swept
         }
-        shape = experiment.dataset.images.shape[1:]
+        shape = experiment.sample_shape
         draw = partial(
-            sample_real,
+            experiment.draw_real,
             num=config.batch_size * real_batches_per_step(UPDATES[config.update], experiment.gan),
         )
 
@@ -153,7 +152,7 @@ def play(configs: list[Config], experiments: list[Experiment]) -> tuple[int, dic
     """
     config, experiment = configs[0], experiments[0]
     driver.use_compilation_cache(config)
-    check(config, experiment.gan, experiment.dataset.images.shape[1:])
+    check(config, experiment.gan, experiment.sample_shape)
     mesh = parallel.make_mesh(1)
     data = parallel.replicate(experiment.dataset.images, mesh)
     with contextlib.ExitStack() as held:

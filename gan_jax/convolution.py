@@ -15,50 +15,33 @@ a loop (jax-ml/jax#12868), where matrix products keep their speed. "auto" theref
 """
 
 from functools import partial
-from typing import Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
-from gan_jax.shifts import gather_patches, scatter_patches
+from gan_jax import products, products_batch_last
+from gan_jax.geometry import Geometry, Lowering
 from gan_jax.types import Array
 
-Lowering = Literal["auto", "matmul", "lax"]
-
-
-class Geometry(NamedTuple):
-    """The static part of a convolution: hashable, so that it can be a non-differentiated argument.
-
-    Attributes:
-      kernel: (KH, KW), pixels.
-      strides: pixels between neighbouring outputs, along height and width.
-      size: (H, W) of the side that is larger, pixels.
-      lowering: "matmul", "lax", or "auto" (matmul on CPU, lax elsewhere).
-    """
-
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    size: tuple[int, int]
-    lowering: Lowering = "auto"
+__all__ = ["Geometry", "Lowering", "convolve", "convolve_adjoint", "convolve_kernel"]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def convolve(geometry: Geometry, x: Array, k: Array) -> Array:
     """Convolve x [B, H, W, I] with k [KH, KW, I, O] to [B, ceil(H/s), ceil(W/s), O]."""
-    return _lower(geometry, _convolve_matmul, _convolve_lax, x, k)
+    return _lower(geometry, products.convolve, _convolve_lax, x, k)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def convolve_adjoint(geometry: Geometry, y: Array, k: Array) -> Array:
     """Spread y [B, ceil(H/s), ceil(W/s), O] through k [KH, KW, I, O] to [B, H, W, I]."""
-    return _lower(geometry, _adjoint_matmul, _adjoint_lax, y, k)
+    return _lower(geometry, products.adjoint, _adjoint_lax, y, k)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def convolve_kernel(geometry: Geometry, x: Array, y: Array) -> Array:
     """Correlate x [B, H, W, I] with y [B, ceil(H/s), ceil(W/s), O] to the shape of a kernel [KH, KW, I, O]."""
-    return _lower(geometry, _kernel_matmul, _kernel_lax, x, y)
+    return _lower(geometry, products.kernel_gradient, _kernel_lax, x, y)
 
 
 def _save(function):
@@ -80,6 +63,7 @@ convolve_kernel.defvjp(
 
 
 def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> Array:
+    matmul = BATCH_LAST[matmul] if geometry.batch_last else matmul
     if geometry.lowering == "matmul":
         return matmul(geometry, a, b)
     if geometry.lowering == "lax":
@@ -89,108 +73,34 @@ def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> A
     )
 
 
-# Matrix products. Which side of a convolution is laid out in patches, and how, follows from its channels:
-#
-# - From few channels (the first layer of D): patches of x, taps first.
-# - To few channels at stride one (the last layer of G): a patch matrix of x would be as wide as the product is thin.
-#   Pixels are multiplied first, and the few products shifted and added after; taps first if they are very few.
-# - Otherwise: patches of x, taps last, so that the larger operand of a product is a plain reshape of what is stored.
-
-FEW = 4  # channels that make a row of pixels shorter in memory than a vector register
-
-
-def _multiply_first(g: Geometry, inputs: int, outputs: int) -> bool:
-    return g.strides == (1, 1) and 4 * outputs <= inputs
-
-
-def _convolve_matmul(g: Geometry, x: Array, k: Array) -> Array:
-    inputs, outputs = k.shape[2:]
-    if _multiply_first(g, inputs, outputs):
-        few = outputs <= FEW
-        products = (_dot_turned if few else _dot)(x, _taps_last(k))
-        return scatter_patches(products, g.kernel, g.strides, g.size, mirrored=True, taps_first=few)
-    patches = gather_patches(x, g.kernel, g.strides, taps_first=inputs <= FEW)
-    k = k.reshape(-1, outputs)
-    return _contract_taps(patches, k) if inputs <= FEW else _dot(patches, k)
-
-
-def _adjoint_matmul(g: Geometry, y: Array, k: Array) -> Array:
-    inputs, outputs = k.shape[2:]
-    if _multiply_first(g, inputs, outputs):
-        few = outputs <= FEW
-        patches = gather_patches(y, g.kernel, g.strides, mirrored=True, taps_first=few)
-        return (_contract_taps if few else _dot)(patches, _taps_last(k).T)
-    few = inputs <= FEW
-    products = (_dot_turned if few else _dot)(y, k.reshape(-1, outputs).T)
-    return scatter_patches(products, g.kernel, g.strides, g.size, taps_first=few)
-
-
-def _kernel_matmul(g: Geometry, x: Array, y: Array) -> Array:
-    inputs, outputs = x.shape[3], y.shape[3]
-    if _multiply_first(g, inputs, outputs):
-        few = outputs <= FEW
-        patches = gather_patches(y, g.kernel, g.strides, mirrored=True, taps_first=few)
-        if few:  # shaped before it is turned: XLA would turn the operands of a product instead
-            return _correlate_taps(patches, x).reshape(*g.kernel, outputs, inputs).swapaxes(2, 3)
-        return _taps_first(_correlate(x, patches).reshape(inputs, *g.kernel, outputs))
-    if inputs <= FEW:
-        patches = gather_patches(x, g.kernel, g.strides, taps_first=True)
-        return _correlate_taps(patches, y).reshape(*g.kernel, inputs, outputs)
-    # XLA copies the left operand of such a product, so the smaller one stands left; and a gradient left turned would
-    # be read against the grain by each of the optimizer's loops, so it is laid straight here, tap by tap.
-    turned = _correlate(y, gather_patches(x, g.kernel, g.strides))
-    taps = [turned[:, first : first + inputs].T for first in range(0, turned.shape[1], inputs)]
-    return jnp.concatenate(taps).reshape(*g.kernel, inputs, outputs)
-
-
-def _dot_turned(images: Array, matrix: Array) -> Array:  # [B, H, W, C], [C, T] -> [T, B, H, W]
-    # XLA turns the images before such a product. Where they are wider than what comes out, that is turned instead.
-    if images.shape[3] > matrix.shape[1]:
-        return _dot(images, matrix).transpose(3, 0, 1, 2)
-    return lax.dot_general(matrix, images, (((0,), (3,)), ((), ())))
-
-
-def _contract_taps(taps: Array, matrix: Array) -> Array:  # [T, B, H, W], [T, C] -> [B, H, W, C]
-    return lax.dot_general(taps, matrix, (((0,), (0,)), ((), ())))
-
-
-def _correlate_taps(taps: Array, images: Array) -> Array:  # [T, B, H, W], [B, H, W, C] -> [T, C]
-    return taps.reshape(taps.shape[0], -1) @ images.reshape(-1, images.shape[3])
-
-
-def _dot(images: Array, matrix: Array) -> Array:
-    return lax.dot_general(images, matrix, (((3,), (0,)), ((), ())))
-
-
-def _correlate(a: Array, b: Array) -> Array:
-    a, b = a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3])
-    return lax.dot_general(a, b, (((0,), (0,)), ((), ())))
-
-
-def _taps_last(k: Array) -> Array:
-    return k.transpose(2, 0, 1, 3).reshape(k.shape[2], -1)
-
-
-def _taps_first(k: Array) -> Array:
-    return k.transpose(1, 2, 0, 3)
+BATCH_LAST = {
+    products.convolve: products_batch_last.convolve,
+    products.adjoint: products_batch_last.adjoint,
+    products.kernel_gradient: products_batch_last.kernel_gradient,
+}
 
 
 # lax convolutions
 
 
 def _convolve_lax(geometry: Geometry, x: Array, k: Array) -> Array:
+    images = "CHWN" if geometry.batch_last else "NHWC"
     return lax.conv_general_dilated(
-        x, k, geometry.strides, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, k, geometry.strides, "SAME", dimension_numbers=(images, "HWIO", images)
     )
 
 
 def _adjoint_lax(geometry: Geometry, y: Array, k: Array) -> Array:
-    x = jax.ShapeDtypeStruct((y.shape[0], *geometry.size, k.shape[2]), y.dtype)
+    shape = (y.shape[0], *geometry.size, k.shape[2])
+    if geometry.batch_last:
+        shape = (k.shape[2], *geometry.size, y.shape[3])
+    x = jax.ShapeDtypeStruct(shape, y.dtype)
     (result,) = jax.linear_transpose(lambda x: _convolve_lax(geometry, x, k), x)(y)
     return result
 
 
 def _kernel_lax(geometry: Geometry, x: Array, y: Array) -> Array:
-    k = jax.ShapeDtypeStruct((*geometry.kernel, x.shape[3], y.shape[3]), x.dtype)
+    axis = 0 if geometry.batch_last else 3
+    k = jax.ShapeDtypeStruct((*geometry.kernel, x.shape[axis], y.shape[axis]), x.dtype)
     (result,) = jax.linear_transpose(lambda k: _convolve_lax(geometry, x, k), k)(y)
     return result

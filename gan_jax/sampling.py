@@ -26,6 +26,28 @@ def sample_real(key: Key, data: Array, num: int) -> Images:
     return to_signed(chosen) if data.dtype == jnp.uint8 else chosen
 
 
+def sample_triples(key: Key, data: Array, num: int) -> Images:
+    """Draw images of three channels, each an independent draw from grey images (StackedMNIST).
+
+    Args:
+      key: draws the indices.
+      data: uint8 [N, H, W, 1], mapped to [-1, 1].
+      num: how many.
+
+    Returns:
+      f32[num, H, W, 3].
+
+    Raises:
+      ValueError: the data are not grey uint8 images.
+
+    Reference: Metz et al. 2017, section 3.3.1, arXiv:1611.02163.
+    """
+    if data.ndim != 4 or data.shape[3] != 1 or data.dtype != jnp.uint8:
+        raise ValueError(f"triples are made of uint8 [N, H, W, 1], got {data.dtype}{data.shape}")
+    chosen = data[..., 0][jax.random.randint(key, (num, 3), 0, data.shape[0])]
+    return to_signed(jnp.moveaxis(chosen, 1, 3))
+
+
 def to_signed(images: Array) -> Images:
     """Map uint8 pixels 0..255 to f32 in [-1, 1]."""
     return (images.astype(jnp.float32) - 127.5) / 127.5

@@ -15,9 +15,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What the rooms of gan_jax may import of gan_jax, besides themselves.
-CONVOLUTIONS = {  # shifts <- convolution <- layers <- models
+CONVOLUTIONS = {  # geometry, shifts <- products <- convolution <- layers <- models
+    "geometry": {"types"},
     "shifts": {"types"},
-    "convolution": {"types", "shifts"},
+    "products": {"types", "geometry", "shifts"},
+    "products_batch_last": {"types", "geometry", "shifts", "products"},
+    "convolution": {"types", "geometry", "products", "products_batch_last"},
     "layers": {"types", "convolution"},
     "models": {"types", "layers"},
 }
@@ -49,6 +52,7 @@ DRIVER_FAMILY = (
         "members",
         "population",
         "population_folder",
+        "stacked",
         "summary",
         "together",
     ),

@@ -87,6 +87,33 @@ def compiled(name, lowering):
     return quick_jit(everything)
 
 
+@cache
+def compiled_batch_last(name, lowering):
+    """Compile the three maps and the gradient of a penalty on images [C, H, W, B]."""
+    geometry = CASES[name].geometry(lowering)._replace(batch_last=True)
+
+    def everything(x, k, y):
+        x, y = (images.transpose(3, 1, 2, 0) for images in (x, y))
+        values = {
+            "convolve": convolve(geometry, x, k).transpose(3, 1, 2, 0),
+            "adjoint": convolve_adjoint(geometry, y, k).transpose(3, 1, 2, 0),
+            "kernel": convolve_kernel(geometry, x, y),
+        }
+        dx, dk = penalty_gradients(partial(convolve, geometry), x, k)
+        return values, (dx.transpose(3, 1, 2, 0), dk)
+
+    return quick_jit(everything)
+
+
+@every_case
+@both_lowerings
+def test_with_the_batch_last_all_is_the_same(name, lowering):
+    drawn = CASES[name].draw(0)
+    values, _, penalty = textbook(CASES[name], *drawn)
+    found = compiled_batch_last(name, lowering)(*drawn)
+    assert_close(found, (values, penalty), rtol=1e-4, atol=1e-4)
+
+
 def penalty_gradients(function, x, k):
     """Differentiate |d/dx sum(sin f(x, k))|^2 by x and k."""
 

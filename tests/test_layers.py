@@ -83,6 +83,42 @@ def test_conv_transpose_is_the_adjoint_of_conv_with_the_same_kernel(seed):
     np.testing.assert_allclose(*ADJOINT_PRODUCTS(kernel, x, y), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(7, 7), (8, 8), (7, 8)])
+@pytest.mark.parametrize("lowering", LOWERINGS)
+def test_every_size_that_conv_maps_here_can_be_the_output(size, lowering):
+    down = Conv(3, (3, 3), (2, 2), use_bias=False, lowering=lowering)
+    up = ConvTranspose(2, (3, 3), (2, 2), use_bias=False, size=size, lowering=lowering)
+
+    def products(kernel, x, y):
+        params = {"params": {"kernel": kernel}}
+        return jnp.sum(down.apply(params, x) * y), jnp.sum(x * up.apply(params, y))
+
+    drawn = normal(0, 3, 3, 2, 3), normal(1, 2, *size, 2), normal(2, 2, 4, 4, 3)
+    np.testing.assert_allclose(*quick_jit(products)(*drawn), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(6, 7), (9, 9), (4, 4)])
+def test_an_output_that_conv_would_not_map_here_is_refused(size):
+    up = ConvTranspose(2, (3, 3), (2, 2), size=size)
+    with pytest.raises(ValueError, match=r"to \(\d, \d\), not to \(4, 4\)"):
+        jax.eval_shape(up.init, jax.random.key(0), jnp.zeros((1, 4, 4, 3)))
+
+
+@BOTH
+@pytest.mark.parametrize("lowering", LOWERINGS)
+def test_with_the_batch_last_layers_have_the_same_params_and_values(layer, lowering):
+    first, last = (
+        layer(3, (3, 2), (2, 2), lowering=lowering, batch_last=batch_last)
+        for batch_last in (False, True)
+    )
+    x = normal(0, 2, 5, 4, 6)
+    params = drawn_params(1, (3, 2, 6, 3) if layer is Conv else (3, 2, 3, 6), 3)
+    turned = x.transpose(3, 1, 2, 0)
+    assert shapes_of(jax.eval_shape(last.init, jax.random.key(0), turned)) == shapes_of(params)
+    found = quick_jit(last.apply)(params, turned).transpose(3, 1, 2, 0)
+    assert_close(found, quick_jit(first.apply)(params, x), rtol=1e-4, atol=1e-4)
+
+
 @BOTH
 def test_params_do_not_depend_on_the_lowering(layer):
     x = jnp.ones((1, 4, 4, 2))

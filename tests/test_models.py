@@ -1,5 +1,6 @@
 """Laws of the network families: sizes, ranges, types, and what they declare about their batches."""
 
+import math
 from functools import partial
 from itertools import pairwise
 
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from strategies import latents
 from tiny import adjoint64, assert_close, convolve64, drawn_variables, normal, one_in, quick_jit
 
-from gan_jax.models import article, dcgan, mlp
+from gan_jax.models import article, dcgan, mlp, unrolled
 from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
 from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator, stage_sizes
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
+from gan_jax.models.unrolled import UnrolledDiscriminator, UnrolledGenerator, to_uniform
 from gan_jax.networks import from_linen
 
 BATCH = 3
@@ -33,12 +35,16 @@ GENERATORS = {
     "mlp, batch norm": MLPGenerator((4, 4, 1), (5,), bounded=True, batch_norm=True),
     "dcgan": DCGANGenerator(size=8, base=2),
     "dcgan, no batch norm": DCGANGenerator(size=8, base=2, batch_norm=False),
+    "unrolled": UnrolledGenerator(base=1),
+    "unrolled, no batch norm": UnrolledGenerator(base=1, batch_norm=False),
 }
 DISCRIMINATORS = {
     "article": (ArticleDiscriminator(width=1 / 128), images(28, 28, 1)),
     "mlp": (MLPDiscriminator((5, 5)), images(2)),
     "mlp, maxout": (MLPDiscriminator((5,), maxout_pieces=3), images(4, 4, 1)),
     "dcgan": (DCGANDiscriminator(base=2), images(8, 8, 1)),
+    "unrolled": (UnrolledDiscriminator(), images(28, 28, 3)),
+    "unrolled, batch norm": (UnrolledDiscriminator(batch_norm=True), images(28, 28, 3)),
 }
 ALL = {f"G: {name}": (module, LATENTS) for name, module in GENERATORS.items()} | {
     f"D: {name}": pair for name, pair in DISCRIMINATORS.items()
@@ -59,7 +65,7 @@ def count(params):
 
 
 def test_no_module_is_left_out_here():
-    rooms = (article, dcgan, mlp)
+    rooms = (article, dcgan, mlp, unrolled)
     found = {
         value
         for room in rooms
@@ -127,6 +133,41 @@ def test_a_dcgan_makes_and_judges_images_of_every_even_size(half, channels, base
     assert all(2 * small == large for small, large in pairwise(sizes))
     assert sizes[0] >= 4
     assert sizes[0] % 2 or sizes[0] < 8
+
+
+def test_the_small_players_have_as_many_weights_as_the_protocol_by_hand():
+    z = jax.ShapeDtypeStruct((2, 256), jnp.float32)
+    generator, statistics, fakes, _ = traced(UnrolledGenerator(), z)
+    dense, biases = 256 * 4 * 4 * 64, 4 * 4 * 64 + 32 + 16 + 8 + 3
+    kernels = 9 * (64 * 32 + 32 * 16 + 16 * 8 + 8 * 3)
+    norms = 2 * (64 + 32 + 16 + 8)
+    assert count(generator) == dense + biases + kernels + norms
+    assert count(statistics) == norms
+    assert fakes.shape == (2, 28, 28, 3)
+    for base, widths in ((2, (2, 4, 8)), (4, (4, 8, 16))):  # 1/4 and 1/2 of G's 8, 16, 32
+        kernels = 9 * sum(a * b for a, b in pairwise((3, *widths)))
+        logit = 4 * 4 * widths[-1] + 1
+        for norm in (False, True):
+            params, _, logits, _ = traced(UnrolledDiscriminator(base, norm), fakes)
+            assert count(params) == kernels + sum(widths) + logit + 2 * norm * sum(widths)
+            assert logits.shape == (2,)
+
+
+@given(z=latents())
+def test_normal_latents_become_uniform_ones_by_their_distribution_function(z):
+    uniform = np.asarray(TO_UNIFORM(z))
+    assert np.abs(uniform).max() <= 1
+    exact = np.vectorize(math.erf)(np.float64(z) / math.sqrt(2))
+    np.testing.assert_allclose(uniform, exact, atol=1e-5)
+
+
+TO_UNIFORM = quick_jit(to_uniform)
+
+
+def test_uniform_latents_fill_every_tenth_of_their_range_alike():
+    z = jax.random.normal(jax.random.key(0), (40_000,))
+    counts, _ = np.histogram(to_uniform(z), bins=10, range=(-1, 1))
+    assert np.abs(counts - 4000).max() < 5 * np.sqrt(4000)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 6, 7, 9, 27])
@@ -261,7 +302,7 @@ def test_only_training_drops_and_a_rate_of_zero_never_does():
     assert not np.asarray(kept).any()
 
 
-@pytest.mark.parametrize("name", ["article", "mlp", "mlp, batch norm", "dcgan"])
+@pytest.mark.parametrize("name", ["article", "mlp", "mlp, batch norm", "dcgan", "unrolled"])
 def test_images_lie_between_minus_one_and_one_and_points_need_not(name):
     network, z = from_linen(GENERATORS[name]), normal(0, 2, 4)
     params, model_state = drawn_variables(network, z)

@@ -28,6 +28,7 @@ from gan_jax.sampling import (
     sample,
     sample_latents,
     sample_real,
+    sample_triples,
     to_pixels,
     to_signed,
 )
@@ -104,6 +105,41 @@ def test_points_are_members_of_the_data_and_stay_as_they_are(seed):
     assert (batch.shape, batch.dtype) == ((64, 2), jnp.float32)
     counts = members(batch, SOME_POINTS)
     assert counts.max() > 1  # with replacement
+
+
+SAMPLE_TRIPLES = quick_jit(partial(sample_triples, num=64))
+
+
+@given(seed=seeds())
+def test_channels_of_triples_are_members_of_the_data_in_the_signed_range(seed):
+    triples = SAMPLE_TRIPLES(jax.random.key(seed), PICTURES)
+    assert (triples.shape, triples.dtype) == ((64, 4, 4, 3), jnp.float32)
+    signed = np.asarray(to_signed(jnp.asarray(PICTURES)))
+    for channel in np.moveaxis(np.asarray(triples), 3, 0):
+        members(channel[..., None], signed)
+
+
+def test_channels_of_triples_are_independent_and_every_member_is_as_likely():
+    num, data = 40_000, np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
+    triples = to_pixels(quick_jit(partial(sample_triples, num=num))(jax.random.key(0), data))
+    codes = np.int64(triples.reshape(num, 3)) @ [16, 4, 1]
+    counts = np.bincount(codes, minlength=64)
+    assert np.abs(counts - num / 64).max() < 5 * np.sqrt(num / 64)
+
+
+def test_triples_are_a_function_of_their_key():
+    first, again, other = (
+        np.asarray(SAMPLE_TRIPLES(jax.random.key(seed), PICTURES)) for seed in (0, 0, 1)
+    )
+    assert (first == again).all() and (first != other).any()
+
+
+@pytest.mark.parametrize(
+    "data", [SOME_POINTS, np.zeros((9, 4, 4, 3), np.uint8), np.zeros((9, 4, 4, 1), np.float32)]
+)
+def test_triples_of_what_is_not_grey_are_refused(data):
+    with pytest.raises(ValueError, match=r"uint8 \[N, H, W, 1\], got"):
+        sample_triples(jax.random.key(0), data, 2)
 
 
 def test_every_member_of_the_data_is_as_likely_as_any_other():

@@ -14,6 +14,7 @@ import numpy as np
 from gan_jax.plots.files import picture_format, write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, VERMILLION, SKY, ORANGE = "#0072B2", "#D55E00", "#56B4E9", "#E69F00"
@@ -54,7 +55,7 @@ def write_figure(figure: "Figure", path: str | os.PathLike) -> None:
     write_atomically(path, lambda file: figure.savefig(file, format=extension, dpi=110))
 
 
-def style_axes(axes) -> None:
+def style_axes(axes: "Axes") -> None:
     """Draw a pale grid behind, and no frame above and to the right."""
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -46,7 +46,11 @@ def call(main: Callable[[], int | None], arguments: list[str], capsys) -> Outcom
 def start(experiment: str, *arguments: object, **options) -> subprocess.Popen:
     """Start `python -m experiments.<experiment>` in a process of its own."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    if cache and experiment in ("mnist", "gaussians") and "--help" not in arguments:
+    if (
+        cache
+        and experiment in ("mnist", "gaussians", "stacked_mnist")
+        and "--help" not in arguments
+    ):
         arguments = (*arguments, f"--compilation_cache={cache}")
     return subprocess.Popen(
         [sys.executable, "-m", f"experiments.{experiment}", *map(str, arguments)],

@@ -164,10 +164,7 @@ def _define_networks() -> None:
     flags.DEFINE_enum("network", "dcgan", NETWORKS, "the two players; gan_jax/models has them")
     _float("width", 1.0, "factor on the networks' hidden channels", low=1e-3, high=64.0)
     _float("d_width", None, "the same for D alone; unset: as --width", low=1e-3, high=64.0)
-    _float(
-        "bias_std", 0.0, "standard deviation of the mlp's hidden biases at the start; detail of points in the plane "
-        "is learned sooner from 0.5 than from 0", high=100.0,
-    )  # fmt: skip
+    _float("bias_std", 0.0, "standard deviation of the mlp's hidden biases at first", high=100.0)
     flags.DEFINE_integer("latent_dim", 100, "latent variables of one sample", 1, 2**20)
     flags.DEFINE_enum("dtype", "float32", DTYPES, "type of the computation; weights stay float32")
 

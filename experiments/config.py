@@ -47,6 +47,7 @@ class Config:
     network: str
     width: float
     d_width: float | None
+    bias_std: float = dataclasses.field(default=0.0, kw_only=True)  # runs older than it lack it
     dtype: str
     loss: str
     real_label: float
@@ -115,7 +116,7 @@ def to_flagfile(config: Config) -> str:
 
 def differing_flags(config: Config, saved: dict) -> list[str]:
     """Name the flags in which a saved configuration differs, with both values; incidental flags may differ."""
-    now = dataclasses.asdict(config)
+    now, saved = dataclasses.asdict(config), {"bias_std": 0.0, **saved}
     return [
         f"--{name} (there {saved.get(name)}, here {now.get(name)})"
         for name in sorted({*now, *saved} - set(INCIDENTAL))
@@ -163,6 +164,7 @@ def _define_networks() -> None:
     flags.DEFINE_enum("network", "dcgan", NETWORKS, "the two players; gan_jax/models has them")
     _float("width", 1.0, "factor on the networks' hidden channels", low=1e-3, high=64.0)
     _float("d_width", None, "the same for D alone; unset: as --width", low=1e-3, high=64.0)
+    _float("bias_std", 0.0, "standard deviation of the mlp's hidden biases at first", high=100.0)
     flags.DEFINE_integer("latent_dim", 100, "latent variables of one sample", 1, 2**20)
     flags.DEFINE_enum("dtype", "float32", DTYPES, "type of the computation; weights stay float32")
 

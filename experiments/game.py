@@ -65,8 +65,9 @@ def _networks(config: Config, sample_shape: tuple[int, ...]):
     if config.network == "mlp":
         hidden, d_hidden = ((max(1, round(128 * width)),) * 3 for width in (config.width, d_width))
         bounded = len(sample_shape) == 3
-        generator = MLPGenerator(sample_shape, hidden, bounded=bounded, dtype=dtype)
-        return generator, MLPDiscriminator(d_hidden, dtype=dtype)
+        start = {"dtype": dtype, "bias_std": config.bias_std}
+        generator = MLPGenerator(sample_shape, hidden, bounded=bounded, **start)
+        return generator, MLPDiscriminator(d_hidden, **start)
     if len(sample_shape) != 3:
         raise ValueError(f"needs images [H, W, C], got samples of shape {sample_shape}; try mlp")
     height, width, channels = sample_shape

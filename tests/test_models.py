@@ -328,3 +328,23 @@ def test_a_maxout_unit_is_the_largest_of_its_pieces(x, seed):
     pieces = (np.float64(x) @ kernel + bias).reshape(-1, 3, 4)
     expected = pieces.max(axis=-1) @ last
     np.testing.assert_allclose(MAXOUT(params, x), expected[:, 0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("bias_std", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("kind", ["generator", "discriminator"])
+def test_hidden_biases_start_as_wide_as_asked_and_nothing_else_changes(kind, bias_std):
+    plain = {
+        "generator": MLPGenerator((2,), (60, 60)),
+        "discriminator": MLPDiscriminator((20, 20), maxout_pieces=3),
+    }[kind]
+    x = normal(0, BATCH, 2)
+
+    def start(module):
+        return quick_jit(lambda key: from_linen(module).init(key, x)[0])(jax.random.key(0))
+
+    params, before = start(plain.clone(bias_std=bias_std)), start(plain)
+    for name, layer in params.items():
+        np.testing.assert_array_equal(layer["kernel"], before[name]["kernel"])
+        hidden = name.startswith("dense_")
+        spread = np.sqrt(np.mean(np.square(layer["bias"])))
+        np.testing.assert_allclose(spread, bias_std if hidden else 0.0, rtol=0.35)

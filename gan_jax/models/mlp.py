@@ -17,6 +17,8 @@ class MLPGenerator(nn.Module):
       hidden: widths of the hidden layers.
       bounded: end with tanh, for images in [-1, 1]; points stay unbounded.
       batch_norm: normalise each hidden layer before its ReLU.
+      bias_std: standard deviation of the hidden biases at the start, drawn from a normal distribution. At 0 the kinks
+        of all first-layer units pass through the origin, and a plane's detail far from it is learned late.
       dtype: type of the computation; parameters, statistics and the output are float32.
     """
 
@@ -25,6 +27,7 @@ class MLPGenerator(nn.Module):
     bounded: bool = False
     batch_norm: bool = False
     dtype: Any = jnp.float32
+    bias_std: float = 0.0
 
     @property
     def couples_batch(self) -> bool:
@@ -36,7 +39,8 @@ class MLPGenerator(nn.Module):
         """Generate samples."""
         x = latents
         for i, width in enumerate(self.hidden):
-            x = nn.Dense(width, dtype=self.dtype, name=f"dense_{i}")(x)
+            biases = nn.initializers.normal(self.bias_std)
+            x = nn.Dense(width, dtype=self.dtype, bias_init=biases, name=f"dense_{i}")(x)
             if self.batch_norm:
                 x = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, name=f"norm_{i}")(x)
             x = nn.relu(x)
@@ -52,11 +56,13 @@ class MLPDiscriminator(nn.Module):
       hidden: widths of the hidden layers.
       maxout_pieces: linear pieces of each hidden unit; 1 is a leaky ReLU of slope 0.2 instead.
       dtype: type of the computation; parameters and logits are float32.
+      bias_std: standard deviation of the hidden biases at the start, as in `MLPGenerator`.
     """
 
     hidden: tuple[int, ...] = (128, 128, 128)
     maxout_pieces: int = 1
     dtype: Any = jnp.float32
+    bias_std: float = 0.0
 
     @nn.compact
     def __call__(self, samples: Array, *, train: bool) -> Array:
@@ -64,7 +70,8 @@ class MLPDiscriminator(nn.Module):
         del train  # neither dropout nor statistics
         x = samples.reshape(samples.shape[0], -1)
         for i, width in enumerate(self.hidden):
-            x = nn.Dense(width * self.maxout_pieces, dtype=self.dtype, name=f"dense_{i}")(x)
+            units, biases = width * self.maxout_pieces, nn.initializers.normal(self.bias_std)
+            x = nn.Dense(units, dtype=self.dtype, bias_init=biases, name=f"dense_{i}")(x)
             if self.maxout_pieces > 1:
                 x = x.reshape(-1, width, self.maxout_pieces).max(axis=-1)
             else:

@@ -22,6 +22,7 @@ CHANGES = st.fixed_dictionaries(
         "batch_size": st.integers(1, 1000),
         "g_lr": st.floats(0, 10),
         "b1": st.floats(0, 0.99),
+        "bias_std": st.floats(0, 100),
         "r1_gamma": OPTIONAL,
         "gp_weight": OPTIONAL,
         "ema_half_life_images": st.none() | st.floats(1e-3, 1e9),
@@ -62,6 +63,7 @@ def test_differing_flags_names_just_what_changed_and_matters(changes):
         "--real_label=1.5", "--fake_label=-0.1", "--r1_gamma=-1", "--r1_gamma=nan", "--b1=1", "--b2=1.5",
         "--latent_dim=0", "--seed=-1", "--loss=nonsense", "--update=", "--dtype=float16", "--width=0",
         "--steps_per_call=0", "--ema_half_life_images=0", "--batch_size=eight", "--num_devices=0", "--no_such_flag=1",
+        "--bias_std=-1", "--bias_std=nan",
     ],
 )  # fmt: skip
 def test_values_out_of_range_are_refused(argument):
@@ -78,3 +80,14 @@ def test_smoothed_labels_need_a_cross_entropy():
 def test_every_field_of_the_configuration_is_a_flag_with_help():
     for field in dataclasses.fields(configs.Config):
         assert len(flags.FLAGS[field.name].help) > 10
+
+
+def test_a_run_older_than_a_flag_has_its_default():
+    with flagsaver.flagsaver():
+        flags.FLAGS(["program"])
+        config = configs.from_flags()
+    older = dataclasses.asdict(config)
+    del older["bias_std"]
+    assert configs.Config(**older) == config
+    assert configs.differing_flags(config, older) == []
+    assert configs.differing_flags(dataclasses.replace(config, bias_std=0.5), older)

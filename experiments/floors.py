@@ -91,10 +91,10 @@ def _measure(train, test, size: int, rng) -> dict[str, float]:
 
 def _table(rows: list[dict[str, float]]) -> str:
     names = [name for name in rows[0] if not name.endswith("_std") and name != "num_samples"]
-    lines = [f"{'n':>7}" + "".join(f"{name:>20}" for name in names)]
+    lines = [f"{'n':>7}" + "".join(f"{name:>24}" for name in names)]
     for row in rows:
         cells = (f"{row[name]:.4g} +- {row[f'{name}_std']:.2g}" for name in names)
-        lines.append(f"{row['num_samples']:>7,}" + "".join(f"{cell:>20}" for cell in cells))
+        lines.append(f"{row['num_samples']:>7,}" + "".join(f"{cell:>24}" for cell in cells))
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ their difference is that of the recipes and not of the luck of the draw; what th
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,11 +41,19 @@ SAME = (
 
 
 class Measured(NamedTuple):
-    """The measured runs of one folder: by seed, the flags and the result of the last checkpoint."""
+    """The measured runs of one folder.
+
+    Attributes:
+      path: of the folder.
+      configs: seed -> the run's flags.
+      results: seed -> the result of its last checkpoint.
+      missing: names of runs that have no result, and why: comparing those that are left may flatter the recipe.
+    """
 
     path: Path
     configs: dict[int, dict[str, Any]]
     results: dict[int, dict[str, Any]]
+    missing: dict[str, str] = {}  # noqa: RUF012
 
 
 def main(arguments: list[str]) -> int:
@@ -69,18 +78,21 @@ def read_measured(path: Path) -> Measured:
     """Read what has been measured in a folder.
 
     Raises:
-      UserError: it holds no measured run, or several of one seed.
+      UserError: it holds no measured run, or a sweep.
     """
-    from experiments.population_folder import is_population, read_members
+    from experiments import population_folder
 
-    folders = [path]
-    if is_population(path):
-        swept = read_members(path)
+    folders, missing = [path], {}
+    if population_folder.is_population(path):
+        swept = population_folder.read(path).members
         if any(swept.values()):
             raise program.UserError(
                 f"{path} holds a sweep: name the folders of single runs in it, such as {next(iter(swept))}"
             )
-        folders = [path / name for name in swept if (path / name / "evaluation.json").exists()]
+        missing = dict.fromkeys(population_folder.read_diverged(path), "diverged")
+        left = [path / name for name in swept if name not in missing]
+        folders = [folder for folder in left if (folder / "evaluation.json").exists()]
+        missing |= {folder.name: "not measured" for folder in left if folder not in folders}
     configs, results = {}, {}
     for folder in folders:
         config, result = _read_result(folder)
@@ -89,7 +101,7 @@ def read_measured(path: Path) -> Measured:
         raise program.UserError(
             f"{path} has not been measured: experiments.evaluate --workdir={path}"
         )
-    return Measured(path, configs, results)
+    return Measured(path, configs, results, missing)
 
 
 def _read_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -104,7 +116,9 @@ def _read_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         result = json.loads(file.read_text())[-1]
         for row in result["measures"].values():
-            float(row["value"])
+            row["value"] = float(row["value"])
+            if not math.isfinite(row["value"]):
+                raise ValueError("a value is not finite")
         return {**config, "seed": int(config["seed"])}, result
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise program.UserError(f"{file} is damaged ({error}): measure the run again") from error
@@ -150,6 +164,8 @@ def compare(first: Measured, other: Measured) -> dict[str, Any]:
         "first": str(first.path),
         "other": str(other.path),
         "seeds": seeds,
+        "missing": {str(side.path): side.missing for side in (first, other) if side.missing},
+        "steps": [side.results[seeds[0]].get("step") for side in (first, other)],
         "differing_flags": {name: [a.get(name), b.get(name)] for name in differing},
         "same_streams": all(a.get(name) == b.get(name) for name in STREAMS),
         "measures": measures,
@@ -174,15 +190,20 @@ def in_words(comparison: dict[str, Any]) -> list[str]:
         f"--{name} {before} -> {after}"
         for name, (before, after) in comparison["differing_flags"].items()
     )
-    num = len(comparison["seeds"])
+    num, steps = len(comparison["seeds"]), comparison["steps"]
     streams = (
         "the pairs share latents and real batches"
         if comparison["same_streams"]
         else "the pairs share their seeds, but not the numbers drawn from them"
     )
     lines = [
-        f"{other} against {first}, {num} {'seed' if num == 1 else 'seeds'}; {streams}",
+        f"{other} (step {steps[1]}) against {first} (step {steps[0]}), {num} {'seed' if num == 1 else 'seeds'}; "
+        f"{streams}",
         f"flags that differ: {differing or 'none'}",
+    ]
+    lines += [
+        f"{path}: {', '.join(f'{name} {why}' for name, why in missing.items())}: left out, which may flatter it"
+        for path, missing in comparison["missing"].items()
     ]
     return lines + [f"  {_sentence(name, row)}" for name, row in comparison["measures"].items()]
 

@@ -12,12 +12,12 @@ SHOWN = ("d_loss", "g_loss", "dis_acc", "gan_acc", "modes", "high_quality")
 
 
 class Console:
-    """Progress of a run of `total` steps."""
+    """Progress of a run of `total` steps; a quiet one only warns, a silent one says nothing at all."""
 
-    def __init__(self, total: int, quiet: bool = False) -> None:
+    def __init__(self, total: int, quiet: bool = False, silent: bool = False) -> None:
         from tqdm import tqdm
 
-        self._total, self._quiet = total, quiet
+        self._total, self._quiet, self._silent = total, quiet, silent
         self._at_terminal = sys.stderr.isatty() and not quiet
         self._bar = tqdm(total=total, unit="step", disable=not self._at_terminal)
 
@@ -32,6 +32,13 @@ class Console:
             self._bar.write(text, file=sys.stderr)
         elif not self._quiet:
             print(text, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Print a line that is meant for the user even where others are not: a quiet run is one of many."""
+        if self._quiet and not self._silent:
+            print(text, flush=True)
+        else:
+            self.say(text)
 
     def advance(self, step: int) -> None:
         """Move the bar to a step."""

@@ -61,7 +61,7 @@ def _loop(config: Config, run: Run, interrupted: interruption.Interruption) -> i
             run.stop(interrupted)
             return interrupted.exit_code
     run.finish()
-    return 0
+    return interrupted.exit_code  # a signal on the way out, too, ends a command of many runs
 
 
 @contextlib.contextmanager

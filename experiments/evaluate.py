@@ -62,7 +62,7 @@ def main() -> int:
     if population_folder.is_population(workdir):
         from experiments import summary
 
-        summary.conclude(workdir, list(population_folder.read_members(workdir)), request)
+        summary.conclude(workdir, list(population_folder.read(workdir).members), request)
         return 0
     for result in measured.measure_run(workdir, request):
         print(measured.table(result))

@@ -33,6 +33,8 @@ def main() -> int:
     from gan_jax import data
     from gan_jax.evaluation.features import load_features
 
+    if OUT.value and not OUT.value.endswith((".png", ".svg", ".pdf")):
+        raise program.UserError(f"--out={OUT.value} must end in .png, .svg or .pdf")
     sizes = _sizes()
     network = load_features(DATASET.value)
     train, test = (

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import re
 from typing import Any, NamedTuple
 
@@ -68,14 +69,16 @@ def from_flags(workdir: str) -> list[Member]:
     sweeps = dict(_parse_sweep(text) for text in flags.FLAGS.sweep)
     if len(sweeps) < len(flags.FLAGS.sweep):
         raise UserError("--sweep names the same flag twice: put all its values into one list")
-    combinations = list(itertools.product(*sweeps.values()))
-    if len(combinations) * len(seeds) > MOST:
+    if math.prod(map(len, sweeps.values())) * len(seeds) > MOST:
         raise UserError(f"--seeds and --sweep ask for more than {MOST:,} runs: shorten the lists")
-    return [
+    runs = [
         _member(workdir, dict(zip(sweeps, values, strict=True)), seed)
-        for values in combinations
+        for values in itertools.product(*sweeps.values())
         for seed in seeds
     ]
+    if len({dataclasses.replace(run.config, workdir="") for run in runs}) < len(runs):
+        raise UserError("--sweep names the same value twice, in other words")
+    return runs
 
 
 def parse_seeds(text: str) -> list[int]:

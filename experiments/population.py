@@ -14,14 +14,16 @@ from experiments.experiment import Experiment
 from experiments.game import count_weights
 from experiments.measured import Request
 from experiments.members import Member
+from experiments.population_folder import Population
 from experiments.program import UserError
 from gan_jax.steps import init_state
 
 Prepare = Callable[[Config], Experiment]
 
 # Where one compiled call is faster on CPU: small dense players. Vmapped convolutions are slower than runs in turn
-# (experiments.benchmarks.seeds; figures in experiments/README.md).
+# (experiments.benchmarks.seeds; figures in experiments/README.md). Elsewhere it has not been measured.
 DENSE, FEW_WEIGHTS = "mlp", 200_000  # of both players
+LARGEST = 64  # runs of one call
 
 
 def train(config: Config, prepare: Prepare) -> int:
@@ -37,39 +39,53 @@ def train(config: Config, prepare: Prepare) -> int:
     if not members.are_asked_for():
         return driver.train(config, prepare(config))
     folder = Path(config.workdir).expanduser().resolve()
-    asked = members.from_flags(str(folder))
-    if devices.is_writer():
-        population_folder.claim(folder, asked)
-    lost = population_folder.read_diverged(folder) if folder.is_dir() else {}
-    left = [member for member in asked if member.name not in lost]
-    for group in _groups(left, prepare):
-        code = _play(group, prepare, folder)
+    asked = {member.name: member for member in members.from_flags(str(folder))}
+    groups = _claim(folder, list(asked.values()), prepare)
+    lost = population_folder.read_diverged(folder) if config.on_divergence == "stop" else {}
+    for group in groups:
+        left = [asked[name] for name in group if name in asked and name not in lost]
+        code = _play(left, prepare, folder) if left else 0
         if code:
+            if devices.is_writer():
+                print("the same command goes on with this run and those that are left", flush=True)
             return code
-    devices.part()
-    return _conclude(folder, asked) if devices.is_writer() else 0
+    return _conclude(folder, list(asked))
 
 
-def _groups(left: list[Member], prepare: Prepare) -> list[list[Member]]:
-    """Divide the runs into those that share a compiled call, and single ones."""
-    wish = flags.FLAGS.together
-    groups: dict[Config, list[Member]] = {}
-    for member in left:
-        same = dataclasses.replace(member.config, seed=0, workdir="", **_traced(member))
-        groups.setdefault(same, []).append(member)
-    return [
-        part
-        for group in groups.values()
-        for part in ([group] if _share(wish, group, prepare) else [[member] for member in group])
-    ]
+def _claim(folder: Path, asked: list[Member], prepare: Prepare) -> list[list[str]]:
+    """Note the runs in the folder; divide them into groups, those that are there already as they were."""
+    refusal, groups = None, []
+    try:
+        known = population_folder.claim(folder, asked)
+        new = [member for member in asked if member.name not in known.members]
+        groups = known.groups + _groups(new, prepare)
+        swept = known.members | {member.name: member.swept for member in new}
+        if devices.is_writer():
+            population_folder.write(folder, Population(known.recipe, swept, groups))
+    except (UserError, OSError) as error:  # told below, when the other processes know
+        refusal = error
+    if devices.highest(refusal is not None):
+        raise refusal or UserError("another process cannot use the folder; its message says why")
+    return groups
 
 
-def _traced(member: Member) -> dict[str, float]:
-    return {name: 0.0 for name in member.swept if name in together.TRACED}
+def _groups(new: list[Member], prepare: Prepare) -> list[list[str]]:
+    """Divide runs into those that share a compiled call, and single ones."""
+    alike: dict[Config, list[Member]] = {}
+    for member in new:
+        traced = {name: 0.0 for name in member.swept if name in together.TRACED}
+        same = dataclasses.replace(member.config, seed=0, workdir="", **traced)
+        alike.setdefault(same, []).append(member)
+    groups = []
+    for group in alike.values():
+        size = LARGEST if _share(group, prepare) else 1
+        names = [member.name for member in group]
+        groups += [names[start : start + size] for start in range(0, len(names), size)]
+    return groups
 
 
-def _share(wish: str, group: list[Member], prepare: Prepare) -> bool:
-    config = group[0].config
+def _share(group: list[Member], prepare: Prepare) -> bool:
+    config, wish = group[0].config, flags.FLAGS.together
     hindrance = (
         "there are several devices; choose one with --num_devices=1"
         if jax.process_count() > 1 or (config.num_devices or jax.device_count()) > 1
@@ -81,9 +97,7 @@ def _share(wish: str, group: list[Member], prepare: Prepare) -> bool:
         raise UserError(f"--together=yes: {hindrance}")
     if wish == "no" or hindrance or len(group) == 1:
         return False
-    if wish == "yes" or jax.default_backend() != "cpu":
-        return True
-    return config.network == DENSE and _weights(config, prepare) <= FEW_WEIGHTS
+    return wish == "yes" or (config.network == DENSE and _weights(config, prepare) <= FEW_WEIGHTS)
 
 
 def _weights(config: Config, prepare: Prepare) -> int:
@@ -94,31 +108,32 @@ def _weights(config: Config, prepare: Prepare) -> int:
 
 
 def _play(group: list[Member], prepare: Prepare, folder: Path) -> int:
+    def note(name: str, said: str) -> None:
+        if devices.is_writer():
+            population_folder.note_divergence(folder, name, said)
+
     if len(group) > 1:
         configs = [member.config for member in group]
-        code, lost = together.play(configs, [prepare(config) for config in configs])
-    else:
-        code, lost = 0, {}
-        try:
-            code = driver.play(group[0].config, prepare(group[0].config))
-        except DivergedError as error:
-            lost[group[0].name] = str(error)
-    if devices.is_writer():
-        for name, said in lost.items():
-            population_folder.note_divergence(folder, name, said)
-    return code
-
-
-def _conclude(folder: Path, asked: list[Member]) -> int:
+        return together.play(configs, [prepare(config) for config in configs], note)
     try:
-        summary.conclude(folder, [member.name for member in asked], Request())
-    except UserError as error:  # all is trained: what cannot be measured is no failure
-        print(f"not measured: {error}")
+        return driver.play(group[0].config, prepare(group[0].config))
+    except DivergedError as error:
+        note(group[0].name, str(error))
+        return 0
+
+
+def _conclude(folder: Path, names: list[str]) -> int:
+    if jax.process_count() == 1:
+        summary.conclude(folder, names, Request())
+    elif devices.is_writer():
+        print(f"measure the runs in one process: experiments.evaluate --workdir={folder}")
+    devices.highest(0)  # what process 0 has noted is on disk
+    devices.part()
     lost = population_folder.read_diverged(folder)
-    lost = {member.name: lost[member.name] for member in asked if member.name in lost}
+    lost = {name: lost[name] for name in names if name in lost}
     if lost:
         name, said = next(iter(lost.items()))
         raise DivergedError(
-            f"{len(lost)} of {len(asked)} runs diverged; the first was {name}: {said}"
+            f"{len(lost)} of {len(names)} runs diverged; the first was {name}: {said}"
         )
     return 0

@@ -19,7 +19,7 @@ from experiments.interval import Interval
 from experiments.program import UserError
 from experiments.run_folder import RunFolder
 from gan_jax import parallel, plots
-from gan_jax.checkpoint import Checkpoints
+from gan_jax.checkpoint import Checkpoints, remove_later
 from gan_jax.rules import real_batches_per_step
 from gan_jax.steps import init_state, make_chunk
 from gan_jax.types import GANState
@@ -58,7 +58,7 @@ class Run:
     def start(self) -> None:
         """Draw the first state, or restore the newest checkpoint; check that the folder is this run's."""
         config, experiment = self.config, self.experiment
-        self.console = Console(config.num_steps, quiet=self._quiet)
+        self.console = Console(config.num_steps, self._quiet, silent=not self._is_writer)
         restored = self._restore()
         facts = provenance.facts(
             experiment.name, experiment.dataset, experiment.sample_shape, self.state
@@ -73,7 +73,7 @@ class Run:
                     f"the data differ from those with which {self.folder.path} was begun"
                 )
             for line in provenance.changes(saved_facts, facts):
-                self.console.say(line)
+                self.console.warn(line)
             self._cut_logs()
         elif self._is_writer:
             self._cut_logs()
@@ -86,14 +86,13 @@ class Run:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._everywhere),
             jax.eval_shape(init, self._keys.init, like),
         )
-        checkpoints = self._checkpoints
-        restored = (
-            None if at == 0 else checkpoints.restore(shapes, step=at, report=self.console.say)
-        )
+        report, restored = self.console.warn, None
+        if at != 0:
+            restored = self._checkpoints.restore(shapes, step=at, report=report)
         saved = {} if restored is None else restored.metadata
         self.state = init(self._keys.init, like) if restored is None else restored.state
         self.step = 0 if restored is None else restored.step
-        self._saved = max(checkpoints.steps(), default=-1)  # an earlier step comes to the same bits
+        self._saved = None if restored is None else restored.step
         self._seconds = saved.get("seconds", 0.0)  # of training, over all processes of the run
         self._metrics_length = saved.get("metrics_length", 0)
         self._interval = Interval(**saved.get("interval", {}))
@@ -143,13 +142,18 @@ class Run:
             self._save()
 
     def go_back(self, step: int) -> None:
-        """Return to an earlier checkpoint, or to the beginning at step 0.
+        """Return to an earlier checkpoint, or to the beginning at step 0; later checkpoints are removed.
 
         Raises:
           CheckpointError: there is no sound checkpoint of that step.
         """
+        remove_later(self._checkpoints.folder, step)
         self._restore(step)
         self._cut_logs()
+
+    def can_go_back(self, step: int) -> bool:
+        """Whether there is a checkpoint of an earlier step, or it is the beginning."""
+        return step == 0 or step in self._checkpoints.steps()
 
     def roll_back(self, error: divergence.DivergedError) -> None:
         """Return to the newest checkpoint and go on with fresh random numbers.
@@ -232,7 +236,7 @@ class Run:
         return value
 
     def _save(self, measure: float | None = None) -> None:
-        if self.step <= self._saved:
+        if self._saved == self.step:
             return
         divergence.check_state(self.state, self.step)
         metadata = {

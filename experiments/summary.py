@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments import measured
+from experiments import measured, population_folder
 from experiments.measured import Request, Result
-from experiments.population_folder import read_diverged, read_members
-from experiments.run_folder import RunFolder, write_text
+from experiments.program import UserError
+from experiments.run_folder import RunFolder, read_run, write_text
+from gan_jax.checkpoint import CheckpointError, Checkpoints
 
 CURVES = (
     "d_loss",
@@ -25,20 +26,28 @@ MOST_CURVES = 6  # quantities in one picture
 def conclude(folder: Path, names: list[str], request: Request) -> None:
     """Measure the named runs of a folder, print what they come to, write summary.json, seeds.png and curves.png.
 
+    Runs that are not finished, or cannot be measured, are named and left out.
+
     Raises:
-      UserError: nothing has been trained yet, or what is asked for cannot be measured.
+      UserError: the folder is damaged.
     """
-    swept, lost = read_members(folder), read_diverged(folder)
-    begun = [name for name in names if (folder / name / "run.json").exists()]
-    draw_curves(folder, begun, swept)
+    swept, lost = population_folder.read(folder).members, population_folder.read_diverged(folder)
+    draw_curves(folder, [name for name in names if (folder / name / "run.json").exists()], swept)
     results: dict[str, list[Result]] = {}
-    for name in begun:
-        if name not in lost:
+    left_out: dict[str, str] = {}
+    for name in names:
+        if name in lost:
+            continue
+        try:
+            _check_finished(folder / name)
             results[name] = measured.measure_run(folder / name, request)
             print(_line(name, results[name][-1]), flush=True)
+        except (UserError, CheckpointError) as error:
+            left_out[name] = str(error)
+            print(f"{name} is left out: {error}", flush=True)
     groups = [
-        summarise(checkpoint, label, members, results, lost)
-        for label, members in _by_label(names, swept).items()
+        summarise(checkpoint, _label(swept, members), members, results, lost, left_out)
+        for members in _by_recipe(names, swept)
         for checkpoint in ("best", "last")
         if checkpoint == "last" or any(len(results.get(name, ())) > 1 for name in members)
     ]
@@ -46,17 +55,26 @@ def conclude(folder: Path, names: list[str], request: Request) -> None:
         print(table(group))
     write_text(folder / "summary.json", json.dumps(groups, indent=2, allow_nan=False) + "\n")
     _draw_seeds(folder, [group for group in groups if group["checkpoint"] == "last"])
-    print(f"wrote summary.json, seeds.png and curves.png into {folder}")
+    print(f"wrote {folder}/summary.json, with pictures of what was measured and logged")
 
 
-def _by_label(names: list[str], swept: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+def _check_finished(folder: Path) -> None:
+    num_steps = read_run(folder)["config"].get("num_steps")
+    newest = max(Checkpoints(folder / "checkpoints").steps(), default=0)
+    if newest != num_steps:
+        raise UserError(f"it has taken {newest} of {num_steps} steps")
+
+
+def _by_recipe(names: list[str], swept: dict[str, dict[str, Any]]) -> list[list[str]]:
     """Put runs together that differ in their seeds only."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        label = ", ".join(f"{flag} {value:g}" if isinstance(value, float) else f"{flag} {value}"
-                          for flag, value in swept.get(name, {}).items())  # fmt: skip
-        groups.setdefault(label, []).append(name)
-    return groups
+        groups.setdefault(json.dumps(swept.get(name, {})), []).append(name)
+    return list(groups.values())
+
+
+def _label(swept: dict[str, dict[str, Any]], members: list[str]) -> str:
+    return ", ".join(f"{flag} {value}" for flag, value in swept.get(members[0], {}).items())
 
 
 def summarise(
@@ -65,6 +83,7 @@ def summarise(
     names: list[str],
     results: dict[str, list[Result]],
     lost: dict[str, str],
+    left_out: dict[str, str],
 ) -> dict[str, Any]:
     """Sum up runs that differ in their seeds only.
 
@@ -72,8 +91,9 @@ def summarise(
       checkpoint: "last", or "best" for the best checkpoint of those runs that chose one.
       label: what the runs have in common against others.
       names: of the runs.
-      results: name -> what `measured.measure_run` gave; a run that is neither here nor lost is not finished.
+      results: name -> what `measured.measure_run` gave.
       lost: runs that diverged. They have no measures, and are no successes.
+      left_out: runs that are not finished or cannot be measured, and why. They do not count.
 
     Returns:
       Plain values, for summary.json.
@@ -86,6 +106,7 @@ def summarise(
     diverged = [name for name in names if name in lost]
     group: dict[str, Any] = {
         "label": label, "checkpoint": checkpoint, "runs": list(chosen), "diverged": diverged,
+        "left_out": {name: left_out[name] for name in names if name in left_out},
     }  # fmt: skip
     if not chosen:
         return group | {"measures": {}}
@@ -124,6 +145,8 @@ def table(group: dict[str, Any]) -> str:
     title = f"{group['label'] or 'all runs'}, {group['checkpoint']} checkpoint, {len(group['runs'])} seeds"
     if group["diverged"]:
         title += f", {len(group['diverged'])} diverged"
+    if group["left_out"]:
+        title += f", {len(group['left_out'])} left out"
     if not group["measures"]:
         return f"{title}: nothing measured"
     success = group["success"]
@@ -153,12 +176,10 @@ def draw_curves(folder: Path, names: list[str], swept: dict[str, dict[str, Any]]
     if not logs:
         return
     present = [key for key in CURVES if any(key in records[0] for records in logs.values())]
-    labels = {
-        name: label for label, group in _by_label(list(logs), swept).items() for name in group
+    curves = {
+        _label(swept, group): [logs[name] for name in group]
+        for group in _by_recipe(list(logs), swept)
     }
-    curves: dict[str, list] = {}
-    for name, records in logs.items():
-        curves.setdefault(labels[name], []).append(records)
     plots.save_population_curves(curves, present[:MOST_CURVES], folder / "curves.png")
 
 
@@ -167,6 +188,7 @@ def _draw_seeds(folder: Path, groups: list[dict[str, Any]]) -> None:
 
     measured_groups = [group for group in groups if group["measures"]]
     if not measured_groups:
+        (folder / "seeds.png").unlink(missing_ok=True)  # of earlier runs
         return
     values = {
         group["label"]: {name: row["values"] for name, row in group["measures"].items()}

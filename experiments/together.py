@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import statistics
 import time
+from collections.abc import Callable
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any
@@ -34,13 +35,17 @@ TRACED = (
 )
 
 
+Note = Callable[[str, str], None]  # name of a run, what it said when it diverged
+
+
 class Together:
-    """Runs that advance as one; `lost` has the runs that diverged, and what they said."""
+    """Runs that advance as one; `lost` has the runs that diverged."""
 
     def __init__(
-        self, runs: list[Run], config: Config, experiment: Experiment, data: Array
+        self, runs: list[Run], config: Config, experiment: Experiment, data: Array, note: Note
     ) -> None:
-        self.runs, self.lost = runs, {}
+        self.runs, self.lost = runs, []
+        self._note = note
         self.config, self._data = config, data
         swept = [name for name in TRACED if len({getattr(r.config, name) for r in runs}) > 1]
         self._hyper = {
@@ -72,13 +77,18 @@ class Together:
         return next(run.step for run in self.runs if run not in self.lost)
 
     def start(self) -> None:
-        """Begin, or go on from the newest step of which every run has a sound checkpoint."""
+        """Begin, or go on from the newest step of which every run has a sound checkpoint.
+
+        Runs in one call save one after another, so a kill may leave some a save ahead of the others: these go back.
+        """
         for run in self.runs:
             run.start()
         common = min(run.step for run in self.runs)
-        for run in self.runs:
-            if run.step != common:
-                run.go_back(common)
+        ahead = [run for run in self.runs if run.step > common]
+        if not all(run.can_go_back(common) for run in ahead):
+            common, ahead = 0, [run for run in self.runs if run.step > 0]
+        for run in ahead:
+            run.go_back(common)
         self._states = jax.jit(_stack)([run.state for run in self.runs])
         self._keys = jnp.stack([run.train_key for run in self.runs])
         self.console = Console(self.config.num_steps)
@@ -107,12 +117,16 @@ class Together:
             try:
                 run.accept(state, {name: rows[number] for name, rows in metrics.items()}, share)
             except DivergedError as error:
-                self.lost[run] = str(error)
-                self.console.say(f"{run.folder.path.name} {error}")
+                self._lose(run, error)
         if len(self.lost) == len(self.runs):
-            raise DivergedError(f"every run diverged; the last: {list(self.lost.values())[-1]}")
+            raise DivergedError("every run diverged")
         self.console.advance(self.step)
         self._log()
+
+    def _lose(self, run: Run, error: DivergedError) -> None:
+        self.lost.append(run)
+        self._note(run.folder.path.name, str(error))
+        self.console.say(f"{run.folder.path.name} {error}")
 
     def _log(self) -> None:
         records = [run.last_record for run in self.runs if run not in self.lost]
@@ -122,8 +136,11 @@ class Together:
     def stop(self, interrupted: interruption.Interruption) -> None:
         """Save every run and tell how to go on."""
         for run in self.runs:
-            if run not in self.lost:
-                run.stop(interrupted)
+            try:
+                if run not in self.lost:
+                    run.stop(interrupted)
+            except DivergedError as error:
+                self._lose(run, error)
         self.console.close()
         self.console.say(
             f"stopped by {interrupted.signal.name} after step {self.step}; the same command goes on from there"
@@ -137,15 +154,16 @@ class Together:
                 run.finish()
 
 
-def play(configs: list[Config], experiments: list[Experiment]) -> tuple[int, dict[str, str]]:
+def play(configs: list[Config], experiments: list[Experiment], note: Note) -> int:
     """Train runs that differ in seeds and traced numbers only, on one device.
 
     Args:
       configs: of the runs.
       experiments: theirs, on the same data.
+      note: told at once of every run that diverges: the name of its folder, and what it said.
 
     Returns:
-      The exit code, and what the runs that diverged said, by the name of their folder.
+      The exit code.
 
     Raises:
       UserError: as `driver.train`.
@@ -161,9 +179,8 @@ def play(configs: list[Config], experiments: list[Experiment]) -> tuple[int, dic
             for own_config, own in zip(configs, experiments, strict=True)
         ]
         interrupted = held.enter_context(interruption.listening())
-        together = Together(runs, config, experiment, data)
-        code = _loop(together, config.num_steps, interrupted)
-        return code, {run.folder.path.name: said for run, said in together.lost.items()}
+        together = Together(runs, config, experiment, data, note)
+        return _loop(together, config.num_steps, interrupted)
 
 
 def _loop(together: Together, num_steps: int, interrupted: interruption.Interruption) -> int:
@@ -177,7 +194,7 @@ def _loop(together: Together, num_steps: int, interrupted: interruption.Interrup
             together.stop(interrupted)
             return interrupted.exit_code
     together.finish()
-    return 0
+    return interrupted.exit_code
 
 
 def _stack(states: list[GANState]) -> GANState:

@@ -17,5 +17,6 @@ the remains of interrupted saves, and renames the unsound checkpoints that the r
 
 from gan_jax.checkpoint.checkpoints import Checkpoints, Restored
 from gan_jax.checkpoint.error import CheckpointError
+from gan_jax.checkpoint.removal import remove_later
 
-__all__ = ["CheckpointError", "Checkpoints", "Restored"]
+__all__ = ["CheckpointError", "Checkpoints", "Restored", "remove_later"]

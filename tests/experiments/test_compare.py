@@ -101,30 +101,41 @@ def write_run(folder: Path, seed: int = 0, value: object = 1.0) -> Path:
     return folder
 
 
+def write_population(folder: Path, members: dict[str, dict]) -> None:
+    table = {"recipe": {}, "members": members, "groups": [[name] for name in members]}
+    (folder / "population.json").write_text(json.dumps(table))
+
+
 def test_folders_are_compared_from_the_command_line(tmp_path):
     a = write_run(tmp_path / "a")
     for seed in range(2):
         write_run(tmp_path / "many" / f"seed_{seed}", seed, 3.0)
-    (tmp_path / "many" / "population.json").write_text('{"seed_0": {}, "seed_1": {}, "seed_2": {}}')
+    write_population(tmp_path / "many", {"seed_0": {}, "seed_1": {}, "seed_2": {}, "seed_3": {}})
+    (tmp_path / "many" / "seed_3").mkdir()
+    (tmp_path / "many" / "diverged.json").write_text('{"seed_3": "nan"}')
     out = tmp_path / "comparison.json"
     outcome = run("compare", a, tmp_path / "many", f"--out={out}")
     assert outcome.code == 0, outcome.err
     assert "modes: higher by 2 (better), on the one seed" in outcome.out
     (comparison,) = json.loads(out.read_text())
+    assert comparison["missing"] == {
+        str(tmp_path / "many"): {"seed_3": "diverged", "seed_2": "not measured"}
+    }
+    assert "seed_3 diverged" in outcome.out
     assert comparison["seeds"] == [0] and comparison["measures"]["modes"]["median"] == 2.0
 
 
-@pytest.mark.parametrize("case", ["one", "no run", "unmeasured", "damaged", "sweep", "text"])
+@pytest.mark.parametrize("case", ["one", "no run", "unmeasured", "damaged", "sweep", "text", "nan"])
 def test_what_cannot_be_compared_is_refused_in_a_line(tmp_path, capsys, case):
     a, b = write_run(tmp_path / "a"), tmp_path / "b"
     if case != "no run":
-        write_run(b, value="much" if case == "text" else 1.0)
+        write_run(b, value={"text": "much", "nan": float("nan")}.get(case, 1.0))
     if case == "unmeasured":
         (b / "evaluation.json").unlink()
     if case == "damaged":
         (b / "evaluation.json").write_text('[{"measures": ')
     if case == "sweep":
-        (b / "population.json").write_text('{"r1_gamma_1-seed_0": {"r1_gamma": 1.0}}')
+        write_population(b, {"r1_gamma_1-seed_0": {"r1_gamma": 1.0}})
     arguments = [str(a)] if case == "one" else [str(a), str(b)]
 
     def main() -> int:

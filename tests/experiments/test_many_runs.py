@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from commands import TINY, call, reject_constant, run
 
-from experiments import game, gaussians
+from experiments import driver, game, gaussians
 from experiments.restored import restore_run
 from gan_jax import losses, plots
 
@@ -52,7 +53,7 @@ def train(folder: Path, *arguments: str) -> int:
 
 
 def test_together_and_one_after_another_come_to_the_same(ways):
-    names = json.loads((ways / "yes" / "population.json").read_text())
+    names = json.loads((ways / "yes" / "population.json").read_text())["members"]
     assert len(names) == 4
     for name in names:
         one, other = leaves(ways / "yes" / name), leaves(ways / "no" / name)
@@ -75,7 +76,7 @@ def test_a_run_of_many_is_the_run_it_would_be_alone(ways, tmp_path):
 @pytest.mark.parametrize("way", ["yes", "no"])
 def test_all_runs_are_measured_and_summed_up(ways, way):
     groups = json.loads((ways / way / "summary.json").read_text(), parse_constant=reject_constant)
-    assert [group["label"] for group in groups] == ["r1_gamma 0.1", "r1_gamma 1"]
+    assert [group["label"] for group in groups] == ["r1_gamma 0.1", "r1_gamma 1.0"]
     for group in groups:
         assert group["success"]["of"] == len(group["runs"]) == 2
         for row in group["measures"].values():
@@ -102,7 +103,7 @@ def test_a_population_is_measured_again_by_evaluate(ways):
 def test_runs_together_that_were_killed_end_as_if_they_were_not(
     ways, tmp_path, kept, capsys, monkeypatch
 ):
-    """A kill in the middle of a save: the first `kept` runs have saved step 4, the others have not."""
+    """Killed twice in the middle of a save: the first `kept` runs have saved step 4, the others have not."""
     from experiments.run import Run
 
     class Killed(BaseException):
@@ -118,31 +119,64 @@ def test_runs_together_that_were_killed_end_as_if_they_were_not(
         real(run, measure)
 
     folder = tmp_path / "killed"
-    monkeypatch.setattr(Run, "_save", save)
     arguments = [*POINTS, "--together=yes", "--sweep=r1_gamma:0.1,1", f"--workdir={folder}"]
-    with pytest.raises(Killed):
-        call(gaussians.main, arguments, capsys)
-    monkeypatch.setattr(Run, "_save", real)
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Run, "_save", save)
+            call(gaussians.main, arguments, capsys)
+        saves.clear()
     outcome = call(gaussians.main, arguments, capsys)
     assert outcome.code == 0, outcome.err
     assert "going on after step 2" in outcome.out
-    for name in json.loads((folder / "population.json").read_text()):
-        for a, b in zip(leaves(folder / name), leaves(ways / "yes" / name), strict=True):
+    assert_same_runs(folder, ways / "yes")
+
+
+def assert_same_runs(one: Path, other: Path) -> None:
+    for name in json.loads((one / "population.json").read_text())["members"]:
+        for a, b in zip(leaves(one / name), leaves(other / name), strict=True):
             assert np.array_equal(a, b)
-        log = [
-            re.sub(r'"(seconds|images_per_second)": [^,]*,', "", (place / name / "metrics.jsonl").read_text())
-            for place in (folder, ways / "yes")
-        ]  # fmt: skip
-        assert log[0] == log[1]
+        assert log(one / name) == log(other / name)
 
 
-def test_seeds_can_be_added_later(tmp_path, capsys):
+def log(folder: Path) -> str:
+    """The log without the clock's fields."""
+    text = (folder / "metrics.jsonl").read_text()
+    return re.sub(r'"(seconds|images_per_second)": [^,]*,', "", text)
+
+
+@pytest.mark.parametrize("way", ["yes", "no"])
+def test_seeds_can_be_added_later_and_leave_the_others_as_they_are(tmp_path, capsys, way):
     folder = tmp_path / "many"
-    for seeds, num in (("0", 1), ("0,1", 2)):
-        arguments = [*POINTS, f"--workdir={folder}", f"--seeds={seeds}", "--together=no"]
-        assert call(gaussians.main, arguments, capsys).code == 0
-        (group,) = json.loads((folder / "summary.json").read_text())
-        assert len(group["runs"]) == num
+    arguments = [*POINTS, f"--workdir={folder}", f"--together={way}"]
+    assert call(gaussians.main, arguments, capsys).code == 0
+    before = {name: (folder / f"seed_{name}" / "metrics.jsonl").read_bytes() for name in (0, 1)}
+    assert call(gaussians.main, [*arguments, "--seeds=0..3"], capsys).code == 0
+    for name, text in before.items():
+        assert (folder / f"seed_{name}" / "metrics.jsonl").read_bytes() == text
+    (group,) = json.loads((folder / "summary.json").read_text())
+    assert group["runs"] == ["seed_0", "seed_1", "seed_2", "seed_3"]
+
+
+def test_a_folder_has_one_recipe(ways, tmp_path, capsys):
+    arguments = [*POINTS, f"--workdir={ways / 'no'}", "--together=no"]
+    before = (ways / "no" / "population.json").read_bytes()
+    for wrong in (["--g_lr=0.5", "--sweep=r1_gamma:0.1,1"], ["--r1_gamma=1"]):
+        outcome = call(gaussians.main, [*arguments, *wrong], capsys)
+        assert outcome.code == 1 and "another configuration" in outcome.err
+        assert outcome.err.count("\n") == 1
+    assert (ways / "no" / "population.json").read_bytes() == before
+
+
+def test_what_is_not_finished_is_left_out_of_the_summary(ways, tmp_path):
+    folder = tmp_path / "many"
+    shutil.copytree(ways / "no", folder)
+    shutil.rmtree(folder / "r1_gamma_1-seed_0" / "checkpoints" / "6")
+    outcome = run("evaluate", f"--workdir={folder}")
+    assert outcome.code == 0, outcome.err
+    assert "r1_gamma_1-seed_0 is left out: it has taken 4 of 6 steps" in outcome.out
+    whole, partial = json.loads((folder / "summary.json").read_text())
+    assert len(whole["runs"]) == 2 and partial["runs"] == ["r1_gamma_1-seed_1"]
+    assert list(partial["left_out"]) == ["r1_gamma_1-seed_0"]
 
 
 @pytest.mark.parametrize("way", ["yes", "no"])
@@ -153,7 +187,9 @@ def test_a_run_that_diverges_is_counted_and_the_others_go_on(tmp_path, capsys, m
         *POINTS, f"--workdir={folder}", f"--together={way}", "--loss=wasserstein", "--num_steps=40",
         "--sweep=g_lr:0,10", "--log_every=20", "--checkpoint_every=40",
     ]  # fmt: skip
-    for _ in range(2):  # the second time nothing is trained again
+    for again in range(2):
+        if again:  # nothing is trained then
+            monkeypatch.setattr(driver, "next_chunk", None)
         outcome = call(gaussians.main, arguments, capsys)
         assert outcome.code == 1 and outcome.err.count("\n") == 1
         assert "2 of 4 runs diverged" in outcome.err and "g_lr_10-seed_0" in outcome.err
@@ -186,10 +222,15 @@ def test_folders_of_other_things_are_left_alone(tmp_path, capsys):
     outcome = call(gaussians.main, [*POINTS, f"--workdir={tmp_path}"], capsys)
     assert outcome.code == 1 and "other files" in outcome.err
     single = tmp_path / "single"
-    assert call(gaussians.main, [*POINTS[:-1], f"--workdir={single}"], capsys).code == 0
+    single.mkdir()
+    (single / "run.json").write_text("{}")
     outcome = call(gaussians.main, [*POINTS, f"--workdir={single}"], capsys)
     assert outcome.code == 1 and "single run" in outcome.err
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "population.json").write_text('{"seed_0": ')
     outcome = call(gaussians.main, [*POINTS, f"--workdir={tmp_path}/torn"], capsys)
     assert outcome.code == 1 and "damaged" in outcome.err and outcome.err.count("\n") == 1
+    assert "remove it" in outcome.err
+    (tmp_path / "torn" / "population.json").unlink()  # as told
+    (tmp_path / "torn" / "seed_0").mkdir()
+    assert call(gaussians.main, [*POINTS, f"--workdir={tmp_path}/torn"], capsys).code == 0

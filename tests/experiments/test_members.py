@@ -1,11 +1,14 @@
 """--seeds and --sweep: which runs a command asks for."""
 
+import dataclasses
+
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments import config as configs
 from experiments import members
 from experiments.program import UserError
 
@@ -56,10 +59,25 @@ def test_every_pair_of_swept_values_gets_every_seed():
 
 
 def test_a_member_is_the_run_that_the_flags_alone_would_name():
-    (run,) = asked("--seeds=5", "--g_lr=0.01")
-    (alone,) = asked("--seed=5", "--g_lr=0.01", "--seeds=5")
-    assert run.config == alone.config and run.config.g_lr == 0.01
-    assert flags.FLAGS["seed"].value == flags.FLAGS["seed"].default  # nothing is left behind
+    (run,) = asked("--seeds=5", "--sweep=r1_gamma:3", "--g_lr=0.01")
+    with flagsaver.flagsaver():
+        flags.FLAGS(["program", "--seed=5", "--r1_gamma=3", "--g_lr=0.01"])
+        alone = configs.from_flags()
+    assert dataclasses.replace(run.config, workdir=alone.workdir) == alone
+
+
+def test_listing_the_runs_leaves_the_flags_as_they_were():
+    members.define_flags()
+    with flagsaver.flagsaver():
+        flags.FLAGS(["program", "--seed=7", "--seeds=5", "--sweep=r1_gamma:3"])
+        before = configs.from_flags()
+        members.from_flags("W")
+        assert configs.from_flags() == before and before.seed == 7 and before.r1_gamma is None
+
+
+def test_one_value_written_in_two_ways_is_refused():
+    with pytest.raises(UserError, match="same value twice"):
+        asked("--sweep=r1_gamma:1,1.0")
 
 
 @pytest.mark.parametrize(

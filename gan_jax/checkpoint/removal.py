@@ -1,0 +1,27 @@
+"""Take back checkpoints that a run is to write anew."""
+
+import shutil
+from pathlib import Path
+
+from gan_jax.checkpoint import disk
+from gan_jax.checkpoint.error import CheckpointError
+
+
+def remove_later(folder: Path, step: int) -> None:
+    """Remove every checkpoint later than `step`, the newest first, so that a kill leaves none without those before it.
+
+    Args:
+      folder: of all checkpoints of a run that is not saving, in one process.
+      step: the last to be kept.
+
+    Raises:
+      CheckpointError: one cannot be removed.
+    """
+    try:
+        for later in reversed(disk.list_steps(folder)):
+            if later > step:
+                doomed = folder / f"removed-{later}"
+                (folder / str(later)).rename(doomed)
+                shutil.rmtree(doomed)
+    except OSError as error:
+        raise CheckpointError(f"cannot remove checkpoints in {folder}: {error}") from error

@@ -1,9 +1,11 @@
 """What is on disk: folders named by step, their records, Orbax's reader and writer, and what is kept."""
 
 import asyncio
+import errno
 import importlib
 import json
 import logging
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -151,6 +153,13 @@ def open_writer(folder: Path, measures: dict[int, float]) -> Any:
         state=_array_handler(ocp),
         record=ocp.JsonCheckpointHandler(),
     )
+    for seconds in (0.1, 0.3, 1.0):
+        try:
+            return ocp.CheckpointManager(folder, options=options, handler_registry=handlers)
+        except OSError as error:  # a save that failed a moment ago is still writing what is cleared
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            time.sleep(seconds)
     return ocp.CheckpointManager(folder, options=options, handler_registry=handlers)
 
 

@@ -1,5 +1,6 @@
 """Run experiments as a user does: in this process for speed, or in one of their own."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from absl import flags
 from absl.testing import flagsaver
 
+from experiments import config as configs
 from experiments import program
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +43,21 @@ def call(main: Callable[[], int | None], arguments: list[str], capsys) -> Outcom
             flags.FLAGS.mark_as_parsed()
     captured = capsys.readouterr()
     return Outcome(code, captured.out, captured.err)
+
+
+def import_main(experiment: str) -> Callable[[], int | None]:
+    """Import a program into this process; the defaults that it gives to shared flags are taken back.
+
+    Tests of other programs may run in the same process: arguments must name all that matters.
+    """
+    configs.define_flags()
+    defaults = {name: flags.FLAGS[name].default for name in flags.FLAGS}
+    module = importlib.import_module(f"experiments.{experiment}")
+    for name, default in defaults.items():
+        if flags.FLAGS[name].default != default:
+            flags.FLAGS.set_default(name, default)
+    del sys.modules[module.__name__]  # whoever imports it anew is to have its defaults
+    return module.main
 
 
 def start(experiment: str, *arguments: object, **options) -> subprocess.Popen:

@@ -8,13 +8,15 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from commands import TINY, call, reject_constant, run
+from commands import TINY, call, import_main, reject_constant, run
 
-from experiments import driver, game, gaussians
+from experiments import driver, game
 from experiments.restored import restore_run
 from gan_jax import losses, plots
 
-POINTS = (*TINY, "--dataset=ring", "--batch_size=8", "--seeds=0,1")
+gaussians_main = import_main("gaussians")
+
+POINTS = (*TINY, "--dataset=ring", "--latent_dim=2", "--batch_size=8", "--seeds=0,1")
 
 
 def leaves(folder: Path) -> list[np.ndarray]:
@@ -49,7 +51,7 @@ class Unread:
 
 
 def train(folder: Path, *arguments: str) -> int:
-    return call(gaussians.main, [*POINTS, f"--workdir={folder}", *arguments], Unread()).code
+    return call(gaussians_main, [*POINTS, f"--workdir={folder}", *arguments], Unread()).code
 
 
 def test_together_and_one_after_another_come_to_the_same(ways):
@@ -68,7 +70,7 @@ def test_together_and_one_after_another_come_to_the_same(ways):
 def test_a_run_of_many_is_the_run_it_would_be_alone(ways, tmp_path):
     folder = tmp_path / "alone"
     arguments = [*POINTS[:-1], "--seed=1", "--r1_gamma=1", f"--workdir={folder}"]
-    assert call(gaussians.main, arguments, Unread()).code == 0
+    assert call(gaussians_main, arguments, Unread()).code == 0
     for a, b in zip(leaves(folder), leaves(ways / "no" / "r1_gamma_1-seed_1"), strict=True):
         assert np.array_equal(a, b)
 
@@ -123,9 +125,9 @@ def test_runs_together_that_were_killed_end_as_if_they_were_not(
     for _ in range(2):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(Run, "_save", save)
-            call(gaussians.main, arguments, capsys)
+            call(gaussians_main, arguments, capsys)
         saves.clear()
-    outcome = call(gaussians.main, arguments, capsys)
+    outcome = call(gaussians_main, arguments, capsys)
     assert outcome.code == 0, outcome.err
     assert "going on after step 2" in outcome.out
     assert_same_runs(folder, ways / "yes")
@@ -148,9 +150,9 @@ def log(folder: Path) -> str:
 def test_seeds_can_be_added_later_and_leave_the_others_as_they_are(tmp_path, capsys, way):
     folder = tmp_path / "many"
     arguments = [*POINTS, f"--workdir={folder}", f"--together={way}"]
-    assert call(gaussians.main, arguments, capsys).code == 0
+    assert call(gaussians_main, arguments, capsys).code == 0
     before = {name: (folder / f"seed_{name}" / "metrics.jsonl").read_bytes() for name in (0, 1)}
-    assert call(gaussians.main, [*arguments, "--seeds=0..3"], capsys).code == 0
+    assert call(gaussians_main, [*arguments, "--seeds=0..3"], capsys).code == 0
     for name, text in before.items():
         assert (folder / f"seed_{name}" / "metrics.jsonl").read_bytes() == text
     (group,) = json.loads((folder / "summary.json").read_text())
@@ -161,7 +163,7 @@ def test_a_folder_has_one_recipe(ways, tmp_path, capsys):
     arguments = [*POINTS, f"--workdir={ways / 'no'}", "--together=no"]
     before = (ways / "no" / "population.json").read_bytes()
     for wrong in (["--g_lr=0.5", "--sweep=r1_gamma:0.1,1"], ["--r1_gamma=1"]):
-        outcome = call(gaussians.main, [*arguments, *wrong], capsys)
+        outcome = call(gaussians_main, [*arguments, *wrong], capsys)
         assert outcome.code == 1 and "another configuration" in outcome.err
         assert outcome.err.count("\n") == 1
     assert (ways / "no" / "population.json").read_bytes() == before
@@ -190,7 +192,7 @@ def test_a_run_that_diverges_is_counted_and_the_others_go_on(tmp_path, capsys, m
     for again in range(2):
         if again:  # nothing is trained then
             monkeypatch.setattr(driver, "next_chunk", None)
-        outcome = call(gaussians.main, arguments, capsys)
+        outcome = call(gaussians_main, arguments, capsys)
         assert outcome.code == 1 and outcome.err.count("\n") == 1
         assert "2 of 4 runs diverged" in outcome.err and "g_lr_10-seed_0" in outcome.err
         still, lost = json.loads((folder / "summary.json").read_text())
@@ -213,24 +215,24 @@ def exploding():
     ],
 )
 def test_what_cannot_be_run_is_refused_in_a_line(tmp_path, capsys, arguments, words):
-    outcome = call(gaussians.main, [*POINTS, f"--workdir={tmp_path}/many", *arguments], capsys)
+    outcome = call(gaussians_main, [*POINTS, f"--workdir={tmp_path}/many", *arguments], capsys)
     assert outcome.code == 1 and outcome.err.count("\n") == 1 and words in outcome.err
 
 
 def test_folders_of_other_things_are_left_alone(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("precious")
-    outcome = call(gaussians.main, [*POINTS, f"--workdir={tmp_path}"], capsys)
+    outcome = call(gaussians_main, [*POINTS, f"--workdir={tmp_path}"], capsys)
     assert outcome.code == 1 and "other files" in outcome.err
     single = tmp_path / "single"
     single.mkdir()
     (single / "run.json").write_text("{}")
-    outcome = call(gaussians.main, [*POINTS, f"--workdir={single}"], capsys)
+    outcome = call(gaussians_main, [*POINTS, f"--workdir={single}"], capsys)
     assert outcome.code == 1 and "single run" in outcome.err
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "population.json").write_text('{"seed_0": ')
-    outcome = call(gaussians.main, [*POINTS, f"--workdir={tmp_path}/torn"], capsys)
+    outcome = call(gaussians_main, [*POINTS, f"--workdir={tmp_path}/torn"], capsys)
     assert outcome.code == 1 and "damaged" in outcome.err and outcome.err.count("\n") == 1
     assert "remove it" in outcome.err
     (tmp_path / "torn" / "population.json").unlink()  # as told
     (tmp_path / "torn" / "seed_0").mkdir()
-    assert call(gaussians.main, [*POINTS, f"--workdir={tmp_path}/torn"], capsys).code == 0
+    assert call(gaussians_main, [*POINTS, f"--workdir={tmp_path}/torn"], capsys).code == 0

@@ -61,6 +61,7 @@ class Config:
     g_lr: float
     d_lr: float
     lr_schedule: str
+    g_warmup_steps: int
     b1: float
     b2: float
     adam_eps: float
@@ -171,10 +172,8 @@ def _define_networks() -> None:
 
 def _define_game() -> None:
     flags.DEFINE_enum("loss", "non_saturating", LOSSES, "what the players minimise")
-    _float(
-        "real_label", 1.0, "D's target for real samples, a probability (cross-entropies)", high=1.0
-    )
-    _float("fake_label", 0.0, "D's target for generated samples, a probability", high=1.0)
+    _float("real_label", 1.0, "D's target for real samples (cross-entropies)", high=1.0)
+    _float("fake_label", 0.0, "D's target for generated samples (cross-entropies)", high=1.0)
     _float("r1_gamma", None, "weight of gamma/2 |grad D|^2 on real samples; unset: no penalty")
     _float("r2_gamma", None, "weight of gamma/2 |grad D|^2 on generated samples; unset: no penalty")
     _float("gp_weight", None, "weight of the WGAN-GP penalty; unset: no penalty")
@@ -191,6 +190,7 @@ def _define_optimizers() -> None:
     flags.DEFINE_enum(
         "lr_schedule", "constant", SCHEDULES, "linear and cosine end at 0 after num_steps"
     )
+    flags.DEFINE_integer("g_warmup_steps", 0, "steps in which G's rate rises from 0", 0, 2**31 - 1)
     _float("b1", 0.5, "Adam's decay of the mean gradient, per step", high=0.999999)
     _float("b2", 0.99, "Adam's decay of the mean squared gradient, per step", high=0.999999999)
     _float("adam_eps", 1e-8, "Adam's epsilon", low=1e-30, high=1.0)

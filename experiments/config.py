@@ -47,7 +47,6 @@ class Config:
     network: str
     width: float
     d_width: float | None
-    bias_std: float = dataclasses.field(default=0.0, kw_only=True)  # runs older than it lack it
     dtype: str
     loss: str
     real_label: float
@@ -79,6 +78,9 @@ class Config:
     num_processes: int
     process_id: int
     coordinator_timeout: int
+    # Runs that are older than these flags lack them.
+    bias_std: float = 0.0
+    g_warmup_steps: int = 0
 
 
 def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
@@ -116,7 +118,7 @@ def to_flagfile(config: Config) -> str:
 
 def differing_flags(config: Config, saved: dict) -> list[str]:
     """Name the flags in which a saved configuration differs, with both values; incidental flags may differ."""
-    now, saved = dataclasses.asdict(config), {"bias_std": 0.0, **saved}
+    now, saved = dataclasses.asdict(config), {"bias_std": 0.0, "g_warmup_steps": 0, **saved}
     return [
         f"--{name} (there {saved.get(name)}, here {now.get(name)})"
         for name in sorted({*now, *saved} - set(INCIDENTAL))
@@ -171,10 +173,8 @@ def _define_networks() -> None:
 
 def _define_game() -> None:
     flags.DEFINE_enum("loss", "non_saturating", LOSSES, "what the players minimise")
-    _float(
-        "real_label", 1.0, "D's target for real samples, a probability (cross-entropies)", high=1.0
-    )
-    _float("fake_label", 0.0, "D's target for generated samples, a probability", high=1.0)
+    _float("real_label", 1.0, "D's target for real samples (cross-entropies)", high=1.0)
+    _float("fake_label", 0.0, "D's target for generated samples (cross-entropies)", high=1.0)
     _float("r1_gamma", None, "weight of gamma/2 |grad D|^2 on real samples; unset: no penalty")
     _float("r2_gamma", None, "weight of gamma/2 |grad D|^2 on generated samples; unset: no penalty")
     _float("gp_weight", None, "weight of the WGAN-GP penalty; unset: no penalty")
@@ -188,9 +188,8 @@ def _define_optimizers() -> None:
     flags.DEFINE_integer("batch_size", 64, "real samples in one of D's steps", 1, 2**20)
     _float("g_lr", 2e-4, "G's learning rate (Adam)", high=10.0)
     _float("d_lr", 2e-4, "D's learning rate (Adam)", high=10.0)
-    flags.DEFINE_enum(
-        "lr_schedule", "constant", SCHEDULES, "linear and cosine end at 0 after num_steps"
-    )
+    flags.DEFINE_enum("lr_schedule", "constant", SCHEDULES, "linear and cosine end at 0 at the end")
+    flags.DEFINE_integer("g_warmup_steps", 0, "steps in which G's rate rises from 0", 0, 2**31 - 1)
     _float("b1", 0.5, "Adam's decay of the mean gradient, per step", high=0.999999)
     _float("b2", 0.99, "Adam's decay of the mean squared gradient, per step", high=0.999999999)
     _float("adam_eps", 1e-8, "Adam's epsilon", low=1e-30, high=1.0)

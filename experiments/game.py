@@ -46,7 +46,7 @@ def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
     return GAN(
         generator=from_linen(generator),
         discriminator=from_linen(discriminator),
-        g_tx=_adam(config, config.g_lr),
+        g_tx=_adam(config, config.g_lr, config.g_warmup_steps),
         d_tx=_adam(config, config.d_lr),
         loss=_loss(config),
         latent_dim=config.latent_dim,
@@ -105,13 +105,25 @@ def _loss(config: Config) -> AdversarialLoss:
     return LOSSES[config.loss]()
 
 
-def _adam(config: Config, lr: float) -> optax.GradientTransformation:
+def _adam(config: Config, lr: float, warmup_steps: int = 0) -> optax.GradientTransformation:
     schedule = {
         "constant": lambda: lr,
         "linear": lambda: optax.linear_schedule(lr, 0.0, config.num_steps),
         "cosine": lambda: optax.cosine_decay_schedule(lr, config.num_steps),
     }[config.lr_schedule]()
+    if warmup_steps:
+        schedule = _warmed_up(schedule, warmup_steps)
     return optax.adam(schedule, b1=config.b1, b2=config.b2, eps=config.adam_eps)
+
+
+def _warmed_up(schedule: optax.ScalarOrSchedule, steps: int) -> optax.Schedule:
+    """Let a learning rate rise in equal parts: 1/steps of it in the first step, all of it from step `steps` on."""
+
+    def rate(count: jax.Array) -> jax.Array:
+        full = schedule(count) if callable(schedule) else schedule
+        return full * jnp.minimum(1.0, (count + 1) / steps)
+
+    return rate
 
 
 def check(config: Config, gan: GAN, sample_shape: tuple[int, ...]) -> None:

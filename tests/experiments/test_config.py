@@ -63,7 +63,7 @@ def test_differing_flags_names_just_what_changed_and_matters(changes):
         "--real_label=1.5", "--fake_label=-0.1", "--r1_gamma=-1", "--r1_gamma=nan", "--b1=1", "--b2=1.5",
         "--latent_dim=0", "--seed=-1", "--loss=nonsense", "--update=", "--dtype=float16", "--width=0",
         "--steps_per_call=0", "--ema_half_life_images=0", "--batch_size=eight", "--num_devices=0", "--no_such_flag=1",
-        "--bias_std=-1", "--bias_std=nan",
+        "--bias_std=-1", "--bias_std=nan", "--g_warmup_steps=-1",
     ],
 )  # fmt: skip
 def test_values_out_of_range_are_refused(argument):
@@ -87,7 +87,7 @@ def test_a_run_older_than_a_flag_has_its_default():
         flags.FLAGS(["program"])
         config = configs.from_flags()
     older = dataclasses.asdict(config)
-    del older["bias_std"]
+    del older["bias_std"], older["g_warmup_steps"]
     assert configs.Config(**older) == config
     assert configs.differing_flags(config, older) == []
     assert configs.differing_flags(dataclasses.replace(config, bias_std=0.5), older)

@@ -1,0 +1,44 @@
+"""From flags to a game: what the optimizers do with their rates."""
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from tiny import quick_jit
+
+from experiments import config as configs
+from experiments import game
+
+configs.define_flags()
+STEPS = 6
+
+
+def step_sizes(tx) -> np.ndarray:
+    """Sizes of the steps that Adam takes against a gradient that never changes: its rates."""
+
+    def walk(weight):
+        def body(state, _):
+            updates, state = tx.update(1.0, state, weight)
+            return state, -updates
+
+        return jax.lax.scan(body, tx.init(weight), length=STEPS)[1]
+
+    return np.asarray(quick_jit(walk)(np.float32(0.0)))
+
+
+@pytest.mark.parametrize("schedule", configs.SCHEDULES)
+def test_a_warm_up_lets_the_generators_rate_rise_and_no_other(schedule):
+    def rates(*arguments):
+        with flagsaver.flagsaver():
+            common = ("--network=mlp", f"--num_steps={STEPS}", f"--lr_schedule={schedule}")
+            flags.FLAGS(["program", *common, *arguments])
+            gan = game.build_gan(configs.from_flags(), (2,))
+        return step_sizes(gan.g_tx), step_sizes(gan.d_tx)
+
+    g_plain, d_plain = rates()
+    g_warm, d_warm = rates("--g_warmup_steps=4")
+    rise = np.array([0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
+    np.testing.assert_allclose(g_warm, rise * g_plain, rtol=1e-5)
+    np.testing.assert_array_equal(d_warm, d_plain)
+    np.testing.assert_allclose(g_plain[0], 2e-4, rtol=1e-5)

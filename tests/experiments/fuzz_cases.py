@@ -283,6 +283,9 @@ def training_on_damaged_records(text: str) -> Iterator[Case]:
     yield folder
 
 
+NEWER = ("bias_std", "g_warmup_steps")  # than the first runs
+
+
 def reading_damaged_records(text: str) -> Iterator[Case]:
     """Programs that read a run whose run.json is damaged."""
     cases = dict(damaged_records(text))
@@ -290,6 +293,8 @@ def reading_damaged_records(text: str) -> Iterator[Case]:
     cases["a plane's shape"] = _replaced(record, ("dataset", "shape"), [28]).encode()
     for number, name in enumerate(sorted(record["config"])):
         value = (..., [1], {"a": None})[number % 3]
+        if value is ... and name in NEWER:
+            continue  # a run that is older than the flag has its default
         cases[f"--{name} is {value}"] = _replaced(record, ("config", name), value).encode()
     for name in ("network", "loss", "dtype", "lr_schedule", "latent_dim", "batch_size", "width"):
         for value in ("nonsense", -1):

@@ -159,6 +159,8 @@ def table(group: dict[str, Any]) -> str:
         spans = (row["median_interval"], row["quartiles"], (min(row["values"]), max(row["values"])))
         cells = "".join(f"  {low:.4g} to {high:.4g}".rjust(22) for low, high in spans)
         lines.append(f"{name:18}{row['median']:>10.4g}{cells}  {row['floor']:>10.4g}")
+    if group["num_floor_samples"] < group["num_samples"]:
+        lines.append(f"floor: only {group['num_floor_samples']:,} unseen real samples exist")
     return "\n".join(lines)
 
 

@@ -45,7 +45,8 @@ def save_seeds(
         )
     for axes in list(panels):  # what is left of the grid
         axes.set_axis_off()
-    figure.supxlabel("dots: seeds; bar: median; dashed: real data", fontsize=8)
+    key = "dots: seeds; bar: median" + ("; dashed: real data" if floors else "")
+    figure.supxlabel(key, fontsize=8)
     write_figure(figure, path)
 
 

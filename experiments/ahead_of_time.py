@@ -123,7 +123,7 @@ def find_slice(name: str, batch_size: int) -> Slice:
 def convolutions_as(lowering: Lowering) -> Iterator[None]:
     """Let the layers that are traced meanwhile be computed in one way, on every platform."""
     chosen = layers.Geometry
-    layers.Geometry = lambda kernel, strides, size, _: chosen(kernel, strides, size, lowering)
+    layers.Geometry = lambda *given: chosen(*given)._replace(lowering=lowering)
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 OUT = flags.DEFINE_string("out", None, "file for the comparison as JSON; unset: none")
 
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
         comparisons.append(comparison)
         print("\n".join(in_words(comparison)))
     if OUT.value:
-        from experiments.run_folder import write_text
+        from experiments.record.run_folder import write_text
 
         text = json.dumps(comparisons, indent=2, allow_nan=False)
         write_text(Path(OUT.value).expanduser(), text + "\n")
@@ -80,7 +80,7 @@ def read_measured(path: Path) -> Measured:
     Raises:
       UserError: it holds no measured run, or a sweep.
     """
-    from experiments import population_folder
+    from experiments.many import folder as population_folder
 
     folders, missing = [path], {}
     if population_folder.is_population(path):
@@ -105,7 +105,7 @@ def read_measured(path: Path) -> Measured:
 
 
 def _read_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    from experiments.run_folder import read_run
+    from experiments.record.run_folder import read_run
 
     config = read_run(folder)["config"]
     file = folder / "evaluation.json"

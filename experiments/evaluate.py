@@ -18,8 +18,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import program
-from experiments.measured import MEASURES, Request
+from experiments.command import program
+from experiments.measuring.measure import MEASURES, Request
 
 WORKDIR = flags.DEFINE_string("workdir", None, "run folder to measure")
 NUM_SAMPLES = flags.DEFINE_integer(
@@ -57,10 +57,11 @@ def main() -> int:
         chosen, NUM_SAMPLES.value, FEATURES.value, DATA_DIR.value, SEED.value, EMA.value
     )
 
-    from experiments import measured, population_folder
+    from experiments.many import folder as population_folder
+    from experiments.measuring import measure as measured
 
     if population_folder.is_population(workdir):
-        from experiments import summary
+        from experiments.many import summary
 
         summary.conclude(workdir, list(population_folder.read(workdir).members), request)
         return 0

@@ -12,7 +12,7 @@ import os
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 DATASET = flags.DEFINE_enum(
     "dataset", "mnist", ("mnist", "fashion_mnist"), "which images, and which frozen network"
@@ -29,7 +29,7 @@ def main() -> int:
     """Measure, print, draw."""
     import numpy as np
 
-    from experiments import measures
+    from experiments.measuring import measures
     from gan_jax import data
     from gan_jax.evaluation.features import load_features
 

@@ -10,8 +10,9 @@ minutes and hardware, where measured: experiments/README.md.
 
 from pathlib import Path
 
-from experiments import config as configs
-from experiments import members, program
+from experiments.command import config as configs
+from experiments.command import program
+from experiments.many import members
 
 members.define_flags()
 configs.set_defaults(dataset="ring", network="mlp", latent_dim=2, batch_size=256)
@@ -24,7 +25,8 @@ def main() -> int:
     """Train on the points that the flags name."""
     import dataclasses
 
-    from experiments import devices, game, population
+    from experiments.command import devices, game
+    from experiments.many import train as population
     from gan_jax import data
 
     config = configs.from_flags()
@@ -50,8 +52,8 @@ def make_experiment(config: configs.Config, dataset, gan):
     import jax
     import numpy as np
 
-    from experiments import measures
-    from experiments.experiment import Experiment, run_keys
+    from experiments.command.experiment import Experiment, run_keys
+    from experiments.measuring import measures
     from gan_jax import data, plots
     from gan_jax.sampling import sample, sample_latents
 

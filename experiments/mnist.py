@@ -11,8 +11,9 @@ hardware, where measured: experiments/README.md.
 
 from pathlib import Path
 
-from experiments import config as configs
-from experiments import members, program
+from experiments.command import config as configs
+from experiments.command import program
+from experiments.many import members
 
 members.define_flags()
 
@@ -24,7 +25,8 @@ def main() -> int:
     """Train on the images that the flags name."""
     import dataclasses
 
-    from experiments import devices, game, population
+    from experiments.command import devices, game
+    from experiments.many import train as population
     from gan_jax import data
 
     config = configs.from_flags()
@@ -49,7 +51,7 @@ def make_experiment(config: configs.Config, dataset, held_out, gan):
     import jax
     import jax.numpy as jnp
 
-    from experiments.experiment import Experiment, run_keys
+    from experiments.command.experiment import Experiment, run_keys
     from gan_jax import plots
     from gan_jax.evaluation import balance
     from gan_jax.sampling import sample, sample_latents, to_signed
@@ -91,8 +93,8 @@ def _frechet(config: configs.Config, dataset, generate):
     import jax
     import numpy as np
 
-    from experiments import measures
-    from experiments.experiment import run_keys
+    from experiments.command.experiment import run_keys
+    from experiments.measuring import measures
     from gan_jax.evaluation.features import IMAGE_SHAPE, SHA256, load_features
     from gan_jax.sampling import sample_latents
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 WORKDIR = flags.DEFINE_string("workdir", None, "run folder to sample from")
 NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "how many samples, or walks", 1, 10**8)
@@ -35,7 +35,7 @@ def main() -> int:
 
     import jax
 
-    from experiments.restored import restore_run
+    from experiments.record.restored import restore_run
     from gan_jax.sampling import interpolate, sample_latents
 
     run = restore_run(Path(WORKDIR.value).expanduser())

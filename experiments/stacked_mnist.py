@@ -16,8 +16,9 @@ what real triples reach. Results, minutes and hardware, where measured: experime
 
 from pathlib import Path
 
-from experiments import config as configs
-from experiments import members, program
+from experiments.command import config as configs
+from experiments.command import program
+from experiments.many import members
 
 members.define_flags()
 configs.set_defaults(dataset="mnist", network="unrolled", latent_dim=256)
@@ -30,7 +31,8 @@ def main() -> int:
     """Train on triples of the digits that the flags name."""
     import dataclasses
 
-    from experiments import devices, game, population
+    from experiments.command import devices, game
+    from experiments.many import train as population
     from gan_jax import data
     from gan_jax.evaluation.features import IMAGE_SHAPE
 
@@ -59,8 +61,8 @@ def make_experiment(config: configs.Config, dataset, gan):
     import jax
     import numpy as np
 
-    from experiments import stacked
-    from experiments.experiment import Experiment, run_keys
+    from experiments.command.experiment import Experiment, run_keys
+    from experiments.measuring import stacked_digits as stacked
     from gan_jax import plots
     from gan_jax.evaluation.coverage import stacked_coverage
     from gan_jax.sampling import sample, sample_latents, sample_triples

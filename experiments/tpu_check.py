@@ -15,8 +15,8 @@ import os
 
 from absl import flags
 
-from experiments import config as configs
-from experiments import program
+from experiments.command import config as configs
+from experiments.command import program
 
 configs.define_flags()
 
@@ -47,7 +47,7 @@ def main() -> int:
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ.update(ENVIRONMENT)
 
-    from experiments import ahead_of_time
+    from experiments.training import ahead_of_time
 
     config = configs.from_flags()
     if config.num_devices is not None:

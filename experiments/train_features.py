@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 
 class Recipe(NamedTuple):

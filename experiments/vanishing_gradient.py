@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 DATASET = flags.DEFINE_string("dataset", "digits", "28x28 images: digits (built in), mnist, ...")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with the data set's IDX files")
@@ -35,7 +35,7 @@ def main() -> int:
     """Take both measurements."""
     import json
 
-    from experiments.run_folder import write_text
+    from experiments.record.run_folder import write_text
     from gan_jax import data
 
     folder = Path(WORKDIR.value).expanduser()

@@ -15,12 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What the rooms of gan_jax may import of gan_jax, besides themselves.
-CONVOLUTIONS = {  # geometry, shifts <- products <- convolution <- layers <- models
-    "geometry": {"types"},
-    "shifts": {"types"},
-    "products": {"types", "geometry", "shifts"},
-    "products_batch_last": {"types", "geometry", "shifts", "products"},
-    "convolution": {"types", "geometry", "products", "products_batch_last"},
+CONVOLUTIONS = {  # convolution <- layers <- models
+    "convolution": {"types"},
     "layers": {"types", "convolution"},
     "models": {"types", "layers"},
 }
@@ -42,21 +38,14 @@ NO_SIBLINGS = ("models",)  # one file per family, and none knows another
 FLAX_ROOMS = ("networks", "layers", "models")
 EDGE_ROOMS = ("data", "plots", "checkpoint")
 
-# The one training loop and what it is made of: the only experiments that others may import.
-DRIVER_FAMILY = (
-    *("program", "config", "game", "experiment", "driver", "run", "run_folder", "restored"),
-    *("console", "devices", "divergence", "interruption", "interval", "measures", "provenance"),
-    *(
-        "ahead_of_time",
-        "measured",
-        "members",
-        "population",
-        "population_folder",
-        "stacked",
-        "summary",
-        "together",
-    ),
-)
+# The rooms of experiments, and which of them each may import. Programs lie beside the rooms, and import them all.
+ROOMS = {
+    "command": (),
+    "record": ("command",),
+    "training": ("command", "record"),
+    "measuring": ("command", "record"),
+    "many": ("command", "record", "training", "measuring"),
+}
 
 # Slow to import and wanted by few.
 HEAVY = (
@@ -177,26 +166,29 @@ def imports_of_gan_jax_go_down(source: Source) -> Iterator[str]:
             yield f"line {line}: {source.room} may import {sorted(allowed)}, not {module}"
 
 
-def experiments_import_only_the_drivers_family(source: Source) -> Iterator[str]:
-    """Experiments do not import one another: what they share is the driver and the library.
+def rooms_of_experiments_import_one_way(source: Source) -> Iterator[str]:
+    """A room imports itself and the rooms before it, a program every room, and nobody imports a program.
 
     Benchmarks may share their own parts, which nobody else imports.
     """
     if source.package != "experiments":
         return
-    is_benchmark = source.path.startswith("experiments/benchmarks/")
+    room, _, inside = source.room.partition(".")
+    if inside and room not in (*ROOMS, "benchmarks"):
+        yield f"{room} is no room: say in docs/design.md and here what it may import"
+        return
+    may_import = {room, *ROOMS[room]} if room in ROOMS else {*ROOMS}
+    if room == "benchmarks":
+        may_import.add("benchmarks")
     for line, module in imports(source):
-        if is_benchmark and module.startswith("experiments.benchmarks."):
+        package, _, rest = module.partition(".")
+        target = rest.split(".")[0]
+        if package != "experiments":
             continue
-        if module == "experiments":
+        if not rest:
             yield f"line {line}: import the module that is needed, not all of experiments"
-        elif module.startswith("experiments.") and not is_driver(module):
-            yield f"line {line}: imports {module}, which is not of {DRIVER_FAMILY}"
-
-
-def is_driver(module: str) -> bool:
-    inside = module.removeprefix("experiments.")
-    return any(inside == name or inside.startswith(f"{name}.") for name in DRIVER_FAMILY)
+        elif target not in may_import:
+            yield f"line {line}: {room} may import {sorted(may_import)}, not {module}"
 
 
 def flax_stays_behind_one_adapter(source: Source) -> Iterator[str]:
@@ -335,7 +327,7 @@ RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
         imports_of_gan_jax_go_down,
-        experiments_import_only_the_drivers_family,
+        rooms_of_experiments_import_one_way,
         flax_stays_behind_one_adapter,
         absl_stays_in_experiments,
         the_world_is_touched_at_the_edge,
@@ -374,8 +366,8 @@ PLANTED = {
         ("gan_jax/losses.py", "from . import penalties"),
         ("gan_jax/losses.py", "import gan_jax.steps as s"),
         ("gan_jax/sampling.py", "import gan_jax"),
-        ("gan_jax/sampling.py", "import experiments.driver"),
-        ("gan_jax/steps.py", "from experiments import driver"),
+        ("gan_jax/sampling.py", "import experiments.training"),
+        ("gan_jax/steps.py", "from experiments.training import loop"),
         (
             "gan_jax/steps.py",
             FUNCTION + "    from gan_jax.population import run\n    return run(x)",
@@ -387,13 +379,17 @@ PLANTED = {
         ("gan_jax/evaluation/frechet.py", "from ..sampling import sample"),
         ("gan_jax/attic.py", "import math"),
     ],
-    "experiments_import_only_the_drivers_family": [
+    "rooms_of_experiments_import_one_way": [
         ("experiments/mnist.py", "from experiments import gaussians"),
         ("experiments/mnist.py", "from experiments.gaussians import build_gan"),
         ("experiments/mnist.py", "from . import gaussians"),
-        ("experiments/driver.py", "import experiments.mnist"),
+        ("experiments/training/loop.py", "import experiments.mnist"),
+        ("experiments/training/loop.py", "from experiments.many import train"),
+        ("experiments/training/loop.py", "from experiments.measuring import measure"),
+        ("experiments/command/config.py", "from experiments.record.run_folder import claim"),
+        ("experiments/attic/loop.py", "import math"),
         ("experiments/mnist.py", "from experiments.benchmarks import timing"),
-        ("experiments/driver.py", "from experiments.benchmarks.timing import measure"),
+        ("experiments/training/loop.py", "from experiments.benchmarks.timing import measure"),
         ("experiments/benchmarks/step.py", "from ..mnist import build_gan"),
     ],
     "flax_stays_behind_one_adapter": [
@@ -416,13 +412,13 @@ PLANTED = {
         ("gan_jax/plots/charts.py", "import matplotlib.pyplot as plt"),
         ("gan_jax/data/tfds.py", "try:\n    import tensorflow_datasets\nexcept ImportError: ..."),
         ("gan_jax/data/digits.py", "class A:\n    '''A.'''\n    from sklearn import datasets"),
-        ("experiments/driver.py", "from tensorboardX import SummaryWriter"),
+        ("experiments/training/loop.py", "from tensorboardX import SummaryWriter"),
         ("experiments/benchmarks/step.py", "import torch"),
     ],
     "importing_gan_jax_costs_nothing": [("gan_jax/__init__.py", "import jax")],
     "nothing_is_imported_by_name_string": [
         (
-            "experiments/driver.py",
+            "experiments/training/loop.py",
             "import importlib\nm = importlib.import_module('experiments.mnist')",
         ),
         ("gan_jax/steps.py", "losses = __import__('gan_jax.losses')"),
@@ -434,7 +430,7 @@ PLANTED = {
     "files_are_short": [("gan_jax/losses.py", "x = 1\n" * 251)],
     "functions_are_short": [
         ("gan_jax/losses.py", FUNCTION + "    x += 1\n" * 49 + "    return x"),
-        ("experiments/driver.py", "class A:\n  def f(self):\n" + "    x = 1\n" * 50),
+        ("experiments/training/loop.py", "class A:\n  def f(self):\n" + "    x = 1\n" * 50),
     ],
     "names_say_what_is_inside": [
         ("experiments/utils.py", ""),
@@ -480,8 +476,11 @@ INNOCENT = [
         'class A:\n    """A."""\n    @staticmethod\n    def f(x: int) -> int: ...',
     ),
     ("gan_jax/losses.py", "x = 1\n" * 250),
-    ("experiments/mnist.py", "from absl import flags\nfrom experiments import config, driver"),
-    ("experiments/benchmarks/step.py", "import flax\nfrom experiments.config import Config"),
+    ("experiments/mnist.py", "from absl import flags\nfrom experiments.command import config"),
+    (
+        "experiments/benchmarks/step.py",
+        "import flax\nfrom experiments.command.config import Config",
+    ),
     ("experiments/benchmarks/step.py", "from experiments.benchmarks import timing"),
     ("experiments/benchmarks/peer_torch.py", "import torch.nn as nn"),
 ]

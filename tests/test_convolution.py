@@ -14,7 +14,7 @@ from strategies import float_dtypes, seeds
 from tiny import adjoint64, assert_close, convolve64, kernel64, normal, one_in, quick_jit
 
 from gan_jax.convolution import Geometry, convolve, convolve_adjoint, convolve_kernel
-from gan_jax.shifts import gather_patches, padding_before, scatter_patches
+from gan_jax.convolution.patches import gather_patches, padding_before, scatter_patches
 
 BATCH = 2
 LOWERINGS = ("matmul", "lax")

@@ -8,7 +8,7 @@ compared before anything is timed. All contestants run in turn in one process; e
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "images of one batch", 1, 10**5)
 REPETITIONS = flags.DEFINE_integer("repetitions", 7, "measured rounds", 1, 1000)

@@ -8,7 +8,7 @@ JSON.
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 REPETITIONS = flags.DEFINE_integer("repetitions", 5, "measured rounds", 1, 1000)
 STEPS = flags.DEFINE_integer("steps", 3, "steps in one timed call", 1, 10**5)

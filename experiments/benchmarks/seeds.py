@@ -9,7 +9,7 @@ same games from compiled scans. Prints a table and one line of JSON.
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 MEMBERS = flags.DEFINE_integer("members", 8, "seeds", 1, 10**4)
 GAMES = flags.DEFINE_list("games", ["dcgan", "mlp"], "which games to time: dcgan, mlp")

@@ -9,8 +9,8 @@ of JSON.
 
 from absl import flags
 
-from experiments import config as configs
-from experiments import program
+from experiments.command import config as configs
+from experiments.command import program
 
 configs.define_flags()
 REPETITIONS = flags.DEFINE_integer("repetitions", 3, "measured rounds", 1, 1000)

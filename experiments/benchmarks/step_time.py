@@ -8,7 +8,7 @@ in the same run. Prints a table and one line of JSON.
 
 from absl import flags
 
-from experiments import program
+from experiments.command import program
 
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["8", "64"], "batch sizes to time")
 RULES = flags.DEFINE_list("rules", ["article", "alternating", "one_stage"], "update rules to time")

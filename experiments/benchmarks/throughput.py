@@ -10,8 +10,8 @@ on the same data, in the same chunks, and does nothing else. Prints a table and 
 
 from absl import flags
 
-from experiments import config as configs
-from experiments import program
+from experiments.command import config as configs
+from experiments.command import program
 
 configs.define_flags()
 SHORT = flags.DEFINE_integer("short", 500, "steps of the run that is subtracted", 1, 10**6)
@@ -79,7 +79,7 @@ def _bare(config: configs.Config, steps: int):
     import jax
     import jax.numpy as jnp
 
-    from experiments import game
+    from experiments.command import game
     from gan_jax import data as sources
     from gan_jax.rules import real_batches_per_step
     from gan_jax.sampling import sample_real

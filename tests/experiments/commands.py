@@ -11,8 +11,8 @@ from typing import NamedTuple
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments import config as configs
-from experiments import program
+from experiments.command import config as configs
+from experiments.command import program
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from commands import TINY
 from idx_files import idx_bytes, some_images, some_labels, write_set
 
-from experiments.config import CROSS_ENTROPIES, INCIDENTAL, LOSSES
+from experiments.command.config import CROSS_ENTROPIES, INCIDENTAL, LOSSES
 
 SEED = 0
 

@@ -13,10 +13,14 @@ from absl import flags
 from absl.testing import flagsaver
 from commands import Outcome, call
 
-from experiments import config as configs
-from experiments import driver, game, mnist, provenance, run
-from experiments.experiment import Experiment
-from experiments.run_folder import RunFolder
+from experiments import mnist
+from experiments.command import config as configs
+from experiments.command import game
+from experiments.command.experiment import Experiment
+from experiments.record import provenance
+from experiments.record.run_folder import RunFolder
+from experiments.training import loop as driver
+from experiments.training import run
 from gan_jax import data, plots
 from gan_jax.checkpoint import Checkpoints
 

@@ -9,7 +9,8 @@ from commands import call, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import compare, program
+from experiments import compare
+from experiments.command import program
 
 SAME = {"num_samples": 2500, "num_floor_samples": 2500, "seed": 0, "ema": True}
 

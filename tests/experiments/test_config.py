@@ -8,8 +8,8 @@ from absl.testing import flagsaver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import config as configs
-from experiments.program import UserError
+from experiments.command import config as configs
+from experiments.command.program import UserError
 
 configs.define_flags()
 

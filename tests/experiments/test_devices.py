@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from commands import TINY, call, start
 
-from experiments import devices, mnist
-from experiments import program as programs
+from experiments import mnist
+from experiments.command import devices
+from experiments.command import program as programs
 from gan_jax import parallel
 
 TIMEOUT = 10  # seconds: --coordinator_timeout of the runs here
@@ -207,7 +208,7 @@ def test_flags_that_do_not_fit_together_are_refused(tmp_path, capsys, arguments,
 @pytest.fixture
 def config(capsys):
     """The default flags."""
-    from experiments import config as configs
+    from experiments.command import config as configs
 
     kept = []
     call(lambda: kept.append(configs.from_flags()), [], capsys)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from commands import TINY, reject_constant, run
 
-from experiments import measures
+from experiments.measuring import measures
 from gan_jax import data
 from gan_jax.evaluation.features import SHA256, load_features
 

@@ -20,8 +20,10 @@ from commands import ROOT, call
 from kill import differences, evidence
 from small_runs import Lab, configure
 
-from experiments import divergence, driver, run_folder
-from experiments.program import UserError
+from experiments.command.program import UserError
+from experiments.record import run_folder
+from experiments.training import divergence
+from experiments.training import loop as driver
 from gan_jax.checkpoint import disk
 
 NOBODY = 65534
@@ -431,7 +433,7 @@ def test_a_second_run_in_a_folder_is_refused_and_the_first_does_not_notice(
 
 TWO_SIGNALS = """
 import os, signal, sys, time
-from experiments.interruption import listening
+from experiments.command.interruption import listening
 with listening() as interruption:
     os.kill(os.getpid(), int(sys.argv[1]))
     print(interruption.signal.name, interruption.exit_code, flush=True)

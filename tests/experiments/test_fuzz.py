@@ -20,8 +20,9 @@ from absl import flags
 from commands import TINY, call
 from fuzz_cases import Case
 
-from experiments import config as configs
-from experiments import driver, provenance
+from experiments.command import config as configs
+from experiments.record import provenance
+from experiments.training import loop as driver
 from gan_jax import data
 
 KINDS = (

@@ -7,8 +7,8 @@ from absl import flags
 from absl.testing import flagsaver
 from tiny import quick_jit
 
-from experiments import config as configs
-from experiments import game
+from experiments.command import config as configs
+from experiments.command import game
 
 configs.define_flags()
 STEPS = 6

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from commands import TINY, call, import_main, reject_constant, run
 
-from experiments import driver, game
-from experiments.restored import restore_run
+from experiments.command import game
+from experiments.record.restored import restore_run
+from experiments.training import loop as driver
 from gan_jax import losses, plots
 
 gaussians_main = import_main("gaussians")
@@ -106,7 +107,7 @@ def test_runs_together_that_were_killed_end_as_if_they_were_not(
     ways, tmp_path, kept, capsys, monkeypatch
 ):
     """Killed twice in the middle of a save: the first `kept` runs have saved step 4, the others have not."""
-    from experiments.run import Run
+    from experiments.training.run import Run
 
     class Killed(BaseException):
         pass

@@ -8,9 +8,9 @@ from absl.testing import flagsaver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import config as configs
-from experiments import members
-from experiments.program import UserError
+from experiments.command import config as configs
+from experiments.command.program import UserError
+from experiments.many import members
 
 SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5, unique=True)
 

@@ -132,7 +132,7 @@ def test_a_run_under_way_keeps_others_out(finished, capsys):
 
 
 def test_divergence_stops_the_run_naming_step_and_quantity(tmp_path, capsys, monkeypatch):
-    from experiments import game
+    from experiments.command import game
     from gan_jax import losses
 
     def exploding():

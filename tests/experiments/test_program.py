@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT, call, run
 
-from experiments import program
+from experiments.command import program
 
 PROGRAMS = sorted(
     str(path.relative_to(ROOT / "experiments").with_suffix("")).replace("/", ".")
@@ -41,7 +41,7 @@ def test_a_line_of_a_flagfile_without_dashes_is_refused(tmp_path, capsys):
 
 
 def test_every_preset_parses_and_opens_with_a_note(capsys):
-    from experiments import config as configs
+    from experiments.command import config as configs
 
     configs.define_flags()
     presets = sorted(Path(ROOT / "experiments" / "flags").glob("*.flags"))

@@ -10,9 +10,10 @@ from commands import TINY, reject_constant, run
 from idx_files import write_set
 from PIL import Image
 
-from experiments import config as configs
-from experiments import experiment as parts
-from experiments import game, stacked
+from experiments.command import config as configs
+from experiments.command import experiment as parts
+from experiments.command import game
+from experiments.measuring import stacked_digits as stacked
 from gan_jax import data
 from gan_jax.sampling import sample_triples
 

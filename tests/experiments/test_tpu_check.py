@@ -6,8 +6,9 @@ import json
 import pytest
 from commands import call, run
 
-from experiments import ahead_of_time, tpu_check
-from experiments import config as configs
+from experiments import tpu_check
+from experiments.command import config as configs
+from experiments.training import ahead_of_time
 from gan_jax import layers
 
 needs_libtpu = pytest.mark.skipif(

@@ -1,0 +1,85 @@
+"""What a run tells while it goes: a progress bar at a terminal, plain lines elsewhere, TensorBoard on request."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.command.program import UserError
+
+SHOWN = ("d_loss", "g_loss", "dis_acc", "gan_acc", "modes", "high_quality")
+
+
+class Console:
+    """Progress of a run of `total` steps; a quiet one only warns, a silent one says nothing at all."""
+
+    def __init__(self, total: int, quiet: bool = False, silent: bool = False) -> None:
+        from tqdm import tqdm
+
+        self._total, self._quiet, self._silent = total, quiet, silent
+        self._at_terminal = sys.stderr.isatty() and not quiet
+        self._bar = tqdm(total=total, unit="step", disable=not self._at_terminal)
+
+    def start_at(self, step: int) -> None:
+        """Put the bar at a step without counting the time before."""
+        self._bar.reset(self._total)
+        self._bar.n = self._bar.initial = step
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self._at_terminal:
+            self._bar.write(text, file=sys.stderr)
+        elif not self._quiet:
+            print(text, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Print a line that is meant for the user even where others are not: a quiet run is one of many."""
+        if self._quiet and not self._silent:
+            print(text, flush=True)
+        else:
+            self.say(text)
+
+    def advance(self, step: int) -> None:
+        """Move the bar to a step."""
+        self._bar.update(step - self._bar.n)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Show a line of the log."""
+        shown = {key: f"{record[key]:.3g}" for key in SHOWN if record.get(key) is not None}
+        shown["images/s"] = f"{record['images_per_second']:.0f}"
+        if self._at_terminal:
+            self._bar.set_postfix(shown)
+        else:
+            values = "  ".join(f"{key} {value}" for key, value in shown.items())
+            self.say(f"step {record['step']}/{self._total}  {values}")
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.close()
+
+
+@contextlib.contextmanager
+def tensorboard(folder: Path, wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Give a function that writes a record as TensorBoard events, or one that does nothing.
+
+    Raises:
+      UserError: tensorboardX is not installed.
+    """
+    if not wanted:
+        yield lambda record: None
+        return
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise UserError(
+            "--tensorboard needs tensorboardX: pip install 'gan_jax[tensorboard]'"
+        ) from error
+    with SummaryWriter(str(folder / "tensorboard")) as writer:
+
+        def write(record: Mapping[str, Any]) -> None:
+            for name, value in record.items():
+                if isinstance(value, float) and name != "seconds":
+                    writer.add_scalar(name, value, record["step"])
+
+        yield write

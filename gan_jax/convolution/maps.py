@@ -1,0 +1,106 @@
+"""Strided "SAME" convolution as three bilinear maps, each with two lowerings.
+
+For images x [B, H, W, I], outputs y [B, ceil(H/s), ceil(W/s), O] and a kernel k [KH, KW, I, O],
+
+    convolve(x, k)            -> y    the convolution
+    convolve_adjoint(y, k)    -> x    its adjoint, the transposed convolution: <convolve(x, k), y> = <x, ...>
+    convolve_kernel(x, y)     -> k    its derivative by the kernel, contracted with y
+
+are closed under differentiation: the gradient of each is made of the other two, so gradients of any order
+(penalties differentiate twice) use the same fast code. Only reverse mode is defined.
+
+Why two lowerings: XLA's convolutions are meant for GPU and TPU; on CPU their gradients become many times slower inside
+a loop (jax-ml/jax#12868), where matrix products keep their speed. "auto" therefore takes matrix products on CPU and
+`lax` convolutions elsewhere. `experiments.benchmarks.convolutions` measures it; experiments/README.md has the table.
+"""
+
+from functools import partial
+
+import jax
+from jax import lax
+
+from gan_jax.convolution import products, products_batch_last
+from gan_jax.convolution.geometry import Geometry, Lowering
+from gan_jax.types import Array
+
+__all__ = ["Geometry", "Lowering", "convolve", "convolve_adjoint", "convolve_kernel"]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def convolve(geometry: Geometry, x: Array, k: Array) -> Array:
+    """Convolve x [B, H, W, I] with k [KH, KW, I, O] to [B, ceil(H/s), ceil(W/s), O]."""
+    return _lower(geometry, products.convolve, _convolve_lax, x, k)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def convolve_adjoint(geometry: Geometry, y: Array, k: Array) -> Array:
+    """Spread y [B, ceil(H/s), ceil(W/s), O] through k [KH, KW, I, O] to [B, H, W, I]."""
+    return _lower(geometry, products.adjoint, _adjoint_lax, y, k)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def convolve_kernel(geometry: Geometry, x: Array, y: Array) -> Array:
+    """Correlate x [B, H, W, I] with y [B, ceil(H/s), ceil(W/s), O] to the shape of a kernel [KH, KW, I, O]."""
+    return _lower(geometry, products.kernel_gradient, _kernel_lax, x, y)
+
+
+def _save(function):
+    return lambda geometry, a, b: (function(geometry, a, b), (a, b))
+
+
+convolve.defvjp(
+    _save(convolve),
+    lambda g, saved, dy: (convolve_adjoint(g, dy, saved[1]), convolve_kernel(g, saved[0], dy)),
+)
+convolve_adjoint.defvjp(
+    _save(convolve_adjoint),
+    lambda g, saved, dx: (convolve(g, dx, saved[1]), convolve_kernel(g, dx, saved[0])),
+)
+convolve_kernel.defvjp(
+    _save(convolve_kernel),
+    lambda g, saved, dk: (convolve_adjoint(g, saved[1], dk), convolve(g, saved[0], dk)),
+)
+
+
+def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> Array:
+    matmul = BATCH_LAST[matmul] if geometry.batch_last else matmul
+    if geometry.lowering == "matmul":
+        return matmul(geometry, a, b)
+    if geometry.lowering == "lax":
+        return lax_convolution(geometry, a, b)
+    return lax.platform_dependent(
+        a, b, cpu=partial(matmul, geometry), default=partial(lax_convolution, geometry)
+    )
+
+
+BATCH_LAST = {
+    products.convolve: products_batch_last.convolve,
+    products.adjoint: products_batch_last.adjoint,
+    products.kernel_gradient: products_batch_last.kernel_gradient,
+}
+
+
+# lax convolutions
+
+
+def _convolve_lax(geometry: Geometry, x: Array, k: Array) -> Array:
+    images = "CHWN" if geometry.batch_last else "NHWC"
+    return lax.conv_general_dilated(
+        x, k, geometry.strides, "SAME", dimension_numbers=(images, "HWIO", images)
+    )
+
+
+def _adjoint_lax(geometry: Geometry, y: Array, k: Array) -> Array:
+    shape = (y.shape[0], *geometry.size, k.shape[2])
+    if geometry.batch_last:
+        shape = (k.shape[2], *geometry.size, y.shape[3])
+    x = jax.ShapeDtypeStruct(shape, y.dtype)
+    (result,) = jax.linear_transpose(lambda x: _convolve_lax(geometry, x, k), x)(y)
+    return result
+
+
+def _kernel_lax(geometry: Geometry, x: Array, y: Array) -> Array:
+    axis = 0 if geometry.batch_last else 3
+    k = jax.ShapeDtypeStruct((*geometry.kernel, x.shape[axis], y.shape[axis]), x.dtype)
+    (result,) = jax.linear_transpose(lambda k: _convolve_lax(geometry, x, k), k)(y)
+    return result

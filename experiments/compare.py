@@ -10,7 +10,6 @@ their difference is that of the recipes and not of the luck of the draw; what th
 """
 
 import json
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,24 +19,11 @@ from experiments.command import program
 
 OUT = flags.DEFINE_string("out", None, "file for the comparison as JSON; unset: none")
 
-LOWER_IS_BETTER = ("frechet", "frechet_infinity", "kernel", "class_kl", "mode_kl", "copied")
-HIGHER_IS_BETTER = (
-    *("precision", "recall", "density", "coverage", "classifier_score", "modes", "high_quality"),
-)
-STREAMS = (
-    "latent_dim",
-    "batch_size",
-    "update",
-    "n_dis",
-    "loss",
-)  # what decides which numbers are drawn
+# What decides which numbers are drawn.
+STREAMS = ("latent_dim", "batch_size", "update", "n_dis", "loss")
 FEWEST = 6  # seeds; of five equal runs all differ in one direction by luck in 1 of 16 trials
-SAME = (
-    "num_samples",
-    "seed",
-    "ema",
-    "features_sha256",
-)  # of the measurements, or they tell nothing
+# Of the measurements, or they tell nothing.
+SAME = ("checkpoint", "num_samples", "seed", "ema", "features_sha256")
 
 
 class Measured(NamedTuple):
@@ -105,6 +91,7 @@ def read_measured(path: Path) -> Measured:
 
 
 def _read_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    from experiments.record import schema
     from experiments.record.run_folder import read_run
 
     config = read_run(folder)["config"]
@@ -113,15 +100,7 @@ def _read_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise program.UserError(
             f"{folder} has not been measured: experiments.evaluate --workdir={folder}"
         )
-    try:
-        result = json.loads(file.read_text())[-1]
-        for row in result["measures"].values():
-            row["value"] = float(row["value"])
-            if not math.isfinite(row["value"]):
-                raise ValueError("a value is not finite")
-        return {**config, "seed": int(config["seed"])}, result
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise program.UserError(f"{file} is damaged ({error}): measure the run again") from error
+    return config, schema.read(file, schema.EVALUATION, "measure the run again")[-1]
 
 
 def compare(first: Measured, other: Measured) -> dict[str, Any]:
@@ -229,9 +208,12 @@ def _sentence(name: str, row: dict[str, Any]) -> str:
 
 
 def _verdict(name: str, lower: bool) -> str:
-    if name not in (*LOWER_IS_BETTER, *HIGHER_IS_BETTER):
+    from experiments.measuring.measures import direction
+
+    better = direction(name)
+    if better is None:
         return "neither better nor worse by itself"
-    return "better" if name in (LOWER_IS_BETTER if lower else HIGHER_IS_BETTER) else "worse"
+    return "better" if (better == "lower") == lower else "worse"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
 Prints a table and writes evaluation.json into the run folder: each value with its 95 % bootstrap interval, the number
 of samples, the *floor* (the same measure of as many unseen real images: what a perfect generator would score), and
 the SHA-256 of the feature network. neighbours.png shows samples beside their nearest training images. The newest
-checkpoint is measured, and the best one, where the run chose one by --eval_every: the gap is the story.
+checkpoint is measured, and the best one, where the run chose one by --eval_every: the gap is the story. Another
+choice: --checkpoint=best, or a step.
 
 Given the folder of a command with --seeds or --sweep, it measures every run in it and sums them up: summary.json.
 
@@ -19,7 +20,6 @@ from pathlib import Path
 from absl import flags
 
 from experiments.command import program
-from experiments.measuring.measure import MEASURES, Request
 
 WORKDIR = flags.DEFINE_string("workdir", None, "run folder to measure")
 NUM_SAMPLES = flags.DEFINE_integer(
@@ -31,8 +31,11 @@ NUM_SAMPLES = flags.DEFINE_integer(
     10**7,
 )
 CHOSEN = flags.DEFINE_list(
-    "measures", None, f"any of {', '.join(MEASURES)}, separated by commas; default: all that apply"
+    "measures", None, "which, separated by commas; default: all that apply to the run"
 )
+CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "last, best, or a step; default: the last, and the best where the run chose one by --eval_every"
+)  # fmt: skip
 FEATURES = flags.DEFINE_enum(
     "features", None, ("mnist", "fashion_mnist"),
     "frozen network whose features are compared; default: the run's data set if it has one, else mnist",
@@ -46,27 +49,27 @@ def main() -> int:
     """Measure, print, write."""
     if not WORKDIR.value:
         raise program.UserError("--workdir is missing: name the folder of a run")
-    chosen = tuple(CHOSEN.value or MEASURES)
-    unknown = [name for name in chosen if name not in MEASURES]
-    if unknown:
-        raise program.UserError(
-            f"--measures={unknown[0]} is unknown: choose from {', '.join(MEASURES)}"
-        )
-    workdir = Path(WORKDIR.value).expanduser()
-    request = Request(
-        chosen, NUM_SAMPLES.value, FEATURES.value, DATA_DIR.value, SEED.value, EMA.value
-    )
 
     from experiments.many import folder as population_folder
-    from experiments.measuring import measure as measured
+    from experiments.measuring import evaluation, measures
+    from experiments.record.chosen_checkpoint import check_choice
 
+    check_choice(CHECKPOINT.value)
+    chosen = None
+    if CHOSEN.value is not None:
+        chosen = tuple(measure.name for measure in measures.named(CHOSEN.value))
+    workdir = Path(WORKDIR.value).expanduser()
+    request = evaluation.Request(
+        *(chosen, NUM_SAMPLES.value, FEATURES.value, DATA_DIR.value, SEED.value, EMA.value),
+        CHECKPOINT.value,
+    )
     if population_folder.is_population(workdir):
         from experiments.many import summary
 
         summary.conclude(workdir, list(population_folder.read(workdir).members), request)
         return 0
-    for result in measured.measure_run(workdir, request):
-        print(measured.table(result))
+    for result in evaluation.evaluate_run(workdir, request):
+        print(evaluation.table(result))
     print(f"wrote {workdir}/evaluation.json")
     return 0
 

@@ -21,6 +21,9 @@ DATA_DIR = flags.DEFINE_string(
     "data_dir", os.environ.get("GAN_JAX_DATA", "data"), "folder of the data set's IDX files"
 )
 SIZES = flags.DEFINE_list("sizes", ["500", "1000", "2000", "5000", "10000"], "numbers of images")
+CHOSEN = flags.DEFINE_list(
+    "measures", ["frechet", "kernel", "manifold", "classes"], "measures of images, as experiments.evaluate has them"
+)  # fmt: skip
 SUBSETS = flags.DEFINE_integer("subsets", 5, "random subsets of each size", 1, 1000)
 OUT = flags.DEFINE_string("out", None, "picture to write, .png, .svg or .pdf; unset: none")
 
@@ -29,25 +32,25 @@ def main() -> int:
     """Measure, print, draw."""
     import numpy as np
 
-    from experiments.measuring import measures
+    from experiments.measuring import floor, grey_images, measures
     from gan_jax import data
-    from gan_jax.evaluation.features import load_features
 
     if OUT.value and not OUT.value.endswith((".png", ".svg", ".pdf")):
         raise program.UserError(f"--out={OUT.value} must end in .png, .svg or .pdf")
-    sizes = _sizes()
-    network = load_features(DATASET.value)
-    train, test = (
-        measures.embed_images(network, data.load(DATASET.value, split=s, data_dir=DATA_DIR.value).images)
-        for s in ("train", "test")
-    )  # fmt: skip
+    if OUT.value and "frechet" not in CHOSEN.value:
+        raise program.UserError("--out draws the Frechet distance: put frechet among --measures")
+    sizes, chosen = _sizes(), measures.of_kind("images", measures.named(CHOSEN.value))
+    name, place = DATASET.value, DATA_DIR.value
+    train, test = (data.load(name, split=split, data_dir=place) for split in ("train", "test"))
     if max(sizes) > len(test.images):
         raise program.UserError(f"--sizes: there are only {len(test.images):,} unseen images")
+    yardstick = grey_images.yardstick(train)
+    unseen, sha256 = yardstick.read(test.images), yardstick.facts["features_sha256"]
     rng = np.random.default_rng(0)
-    rows = [_measure(train, test, size, rng) for size in sizes]
-    print(f"{DATASET.value}, network {network.sha256[:8]}, test images against the training images")
-    print(_table(rows))
-    print(json.dumps({"dataset": DATASET.value, "features_sha256": network.sha256, "rows": rows}))
+    rows = [floor.row(chosen, yardstick.train, unseen, size, SUBSETS.value, rng) for size in sizes]
+    print(f"{name}, network {sha256[:8]}, test images against the training images")
+    print(floor.table(rows))
+    print(json.dumps({"dataset": name, "features_sha256": sha256, "rows": rows}))
     if OUT.value:
         _draw(rows, OUT.value)
     return 0
@@ -63,51 +66,12 @@ def _sizes() -> list[int]:
     return sizes
 
 
-def _measure(train, test, size: int, rng) -> dict[str, float]:
-    """Average each measure over random subsets [size] of the test images; `_std` is the spread over subsets."""
-    import numpy as np
-
-    from gan_jax.evaluation.frechet import frechet_distance, frechet_distance_infinity
-    from gan_jax.evaluation.kernel import kernel_distance
-    from gan_jax.evaluation.manifold import manifold_scores
-
-    found: dict[str, list[float]] = {}
-    for _ in range(SUBSETS.value):
-        unseen, seen = (
-            features[rng.permutation(len(features))[:size]]
-            for features in (test.features, train.features)
-        )
-        values = {
-            "frechet": frechet_distance(train.features, unseen),
-            "frechet_infinity": frechet_distance_infinity(train.features, unseen),
-            "kernel": kernel_distance(seen, unseen),
-            **manifold_scores(seen, unseen)._asdict(),
-        }
-        for name, value in values.items():
-            found.setdefault(name, []).append(float(value))
-    row: dict[str, float] = {"num_samples": size}
-    for name, column in found.items():
-        row |= {name: float(np.mean(column)), f"{name}_std": float(np.std(column))}
-    return row
-
-
-def _table(rows: list[dict[str, float]]) -> str:
-    names = [name for name in rows[0] if not name.endswith("_std") and name != "num_samples"]
-    lines = [f"{'n':>7}" + "".join(f"{name:>24}" for name in names)]
-    for row in rows:
-        cells = (f"{row[name]:.4g} +- {row[f'{name}_std']:.2g}" for name in names)
-        lines.append(f"{row['num_samples']:>7,}" + "".join(f"{cell:>24}" for cell in cells))
-    return "\n".join(lines)
-
-
 def _draw(rows: list[dict[str, float]], path: str) -> None:
     from gan_jax import plots
 
     sizes = [row["num_samples"] for row in rows]
-    series = {
-        "Frechet distance": (sizes, [row["frechet"] for row in rows]),
-        "extrapolated to infinite n": (sizes, [row["frechet_infinity"] for row in rows]),
-    }
+    drawn = {"frechet": "Frechet distance", "frechet_infinity": "extrapolated to infinite n"}
+    series = {label: (sizes, [row[name] for row in rows]) for name, label in drawn.items()}
     title = f"unseen real images of {DATASET.value} against the training images"
     plots.save_lines(series, path, x_label="images n", y_label="squared features", title=title)
     print(f"wrote {path}")

@@ -8,59 +8,57 @@ centre), as in PacGAN (Lin et al. 2018, arXiv:1712.04086); pictures lay the samp
 minutes and hardware, where measured: experiments/README.md.
 """
 
-from pathlib import Path
-
-from experiments.command import config as configs
 from experiments.command import program
 from experiments.many import members
 
-members.define_flags()
-configs.set_defaults(dataset="ring", network="mlp", latent_dim=2, batch_size=256)
+if __name__ == "__main__":  # --help and wrong flags answer before the slow imports below
+    program.begin(members.define_flags, dataset="ring", network="mlp", latent_dim=2, batch_size=256)
 
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from experiments.command.config import Config
+from experiments.command.experiment import Experiment, Observer, Source, run_keys
+from experiments.command.game import build_gan
+from experiments.many.train import train
+from experiments.measuring import monitor
+from gan_jax import data, plots
+from gan_jax.evaluation import coverage
+from gan_jax.sampling import sample, sample_latents
+from gan_jax.types import GAN
+
+PLANAR = tuple(name for name in data.POINT_SETS if name != "gaussian_1d")
 NUM_POINTS = 2500  # samples of one measurement
 SHOWN = 1000  # points of each kind in a picture
 
 
 def main() -> int:
     """Train on the points that the flags name."""
-    import dataclasses
+    return train(EXPERIMENT)
 
-    from experiments.command import devices, game
-    from experiments.many import train as population
-    from gan_jax import data
 
-    config = configs.from_flags()
-    if config.dataset not in data.POINT_SETS or config.dataset == "gaussian_1d":
-        planar = ", ".join(name for name in data.POINT_SETS if name != "gaussian_1d")
+def load(config: Config) -> Source:
+    """Draw the points to learn from."""
+    if config.dataset not in PLANAR:
         raise program.UserError(
-            f"--dataset={config.dataset} is not a set of the plane: choose {planar}"
+            f"--dataset={config.dataset} is not a set of the plane: choose {', '.join(PLANAR)}"
         )
-    workdir = config.workdir or f"runs/gaussians-{config.dataset}-{members.default_name(config)}"
-    config = dataclasses.replace(config, workdir=workdir)
-    devices.join(config)
-    dataset = data.load(config.dataset)
-
-    def prepare(config: configs.Config):
-        gan = game.build_gan(config, dataset.images.shape[1:])
-        return make_experiment(config, dataset, gan)
-
-    return population.train(config, prepare)
+    return Source(data.load(config.dataset))
 
 
-def make_experiment(config: configs.Config, dataset, gan):
-    """Say what the loop draws and watches."""
-    import jax
-    import numpy as np
+def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:
+    """Assemble the game that the flags describe."""
+    return build_gan(config, sample_shape)
 
-    from experiments.command.experiment import Experiment, run_keys
-    from experiments.measuring import measures
-    from gan_jax import data, plots
-    from gan_jax.sampling import sample, sample_latents
 
+def observe(config: Config, source: Source, gan: GAN) -> Observer:
+    """Say what is drawn and watched: samples over D's decision surface, and the modes that they cover."""
     keys = run_keys(config.seed)
     latents = sample_latents(keys.samples, SHOWN, config.latent_dim)
     watched_latents = sample_latents(keys.watch, NUM_POINTS, config.latent_dim)
-    real = dataset.images[:SHOWN]
+    real = source.train.images[:SHOWN]
     extent = 1.25 * float(np.abs(real).max())
     generate = jax.jit(lambda state, latents: sample(gan, state, latents))
 
@@ -79,7 +77,7 @@ def make_experiment(config: configs.Config, dataset, gan):
         plots.save_scatter(real, fake, path, decision=decision, extent=extent)
 
     def watch(state) -> dict[str, float]:
-        return measure(config.dataset, jax.device_get(generate(state, watched_latents)))
+        return covered(config.dataset, jax.device_get(generate(state, watched_latents)))
 
     def warn(record: dict) -> str | None:
         del record  # the number of modes says it
@@ -88,32 +86,24 @@ def make_experiment(config: configs.Config, dataset, gan):
     def finish(state, folder: Path) -> None:
         draw(state, folder / "samples.png")
 
-    def shortfall(state) -> float:
-        num = config.eval_samples
-        latents = sample_latents(keys.watch, num, config.latent_dim)
-        mixture = data.mixture(config.dataset)
-        points = jax.device_get(generate(state, latents))
-        return measures.shortfall(points, mixture.centres, mixture.sigma)
-
-    evaluate = shortfall if config.dataset in data.MIXTURES else None
-    return Experiment("gaussians", dataset, gan, draw, watch, warn, finish, evaluate, "shortfall")
+    distance = monitor.monitor_for(config, "points", source.train, source.train.images.shape[1:])
+    return Observer(draw, watch, warn, finish, *monitor.of_states(distance, config, generate))
 
 
-def measure(dataset: str, points) -> dict[str, float]:
+def covered(dataset: str, points: np.ndarray) -> dict[str, float]:
     """Count modes, high-quality share and KL of generated points; nothing for sets that are no mixtures."""
-    from gan_jax import data
-    from gan_jax.evaluation import coverage
-
-    if dataset not in ("ring", "grid"):
+    if dataset not in data.MIXTURES:
         return {}
     mixture = data.mixture(dataset)
-    covered = coverage.mixture_coverage(points, mixture.centres, mixture.sigma)
+    found = coverage.mixture_coverage(points, mixture.centres, mixture.sigma)
     return {
-        "modes": float(covered.modes),
-        "high_quality": float(covered.high_quality),
-        "mode_kl": float(covered.kl),
+        "modes": float(found.modes),
+        "high_quality": float(found.high_quality),
+        "mode_kl": float(found.kl),
     }
 
+
+EXPERIMENT = Experiment("gaussians", "points", load, build, observe)
 
 if __name__ == "__main__":
     program.run(main)

@@ -9,13 +9,26 @@ in balance keeps both away from 0 and 1; when they drift apart, a line says who 
 hardware, where measured: experiments/README.md.
 """
 
-from pathlib import Path
-
-from experiments.command import config as configs
 from experiments.command import program
 from experiments.many import members
 
-members.define_flags()
+if __name__ == "__main__":  # --help and wrong flags answer before the slow imports below
+    program.begin(members.define_flags)
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from experiments.command.config import Config
+from experiments.command.experiment import Experiment, Observer, Source, run_keys
+from experiments.command.game import build_gan
+from experiments.many.train import train
+from experiments.measuring import monitor
+from gan_jax import data, plots
+from gan_jax.evaluation import balance
+from gan_jax.sampling import sample, sample_latents, to_signed
+from gan_jax.types import GAN
 
 GRID = 25  # samples of a picture, 5x5 as in the tutorial
 HELD_OUT = 100  # images on which the balance is watched
@@ -23,43 +36,29 @@ HELD_OUT = 100  # images on which the balance is watched
 
 def main() -> int:
     """Train on the images that the flags name."""
-    import dataclasses
+    return train(EXPERIMENT)
 
-    from experiments.command import devices, game
-    from experiments.many import train as population
-    from gan_jax import data
 
-    config = configs.from_flags()
-    workdir = config.workdir or f"runs/mnist-{config.dataset}-{members.default_name(config)}"
-    config = dataclasses.replace(config, workdir=workdir)
-    devices.join(config)
+def load(config: Config) -> Source:
+    """Read the images to learn from, and those to watch the balance on."""
     place = {"data_dir": config.data_dir, "download": config.download, "warn": print}
-    dataset = data.load(config.dataset, split="train", **place)
-    held_out = data.load(config.dataset, split="test", **place)
-    if dataset.images.ndim != 4:
+    source = Source(*(data.load(config.dataset, split=s, **place) for s in ("train", "test")))
+    if source.train.images.ndim != 4:
         raise program.UserError(f"{config.dataset} holds points: use experiments.gaussians")
-
-    def prepare(config: configs.Config):
-        gan = game.build_gan(config, dataset.images.shape[1:])
-        return make_experiment(config, dataset, held_out, gan)
-
-    return population.train(config, prepare)
+    return source
 
 
-def make_experiment(config: configs.Config, dataset, held_out, gan):
-    """Say what the loop draws and watches."""
-    import jax
-    import jax.numpy as jnp
+def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:
+    """Assemble the game that the flags describe."""
+    return build_gan(config, sample_shape)
 
-    from experiments.command.experiment import Experiment, run_keys
-    from gan_jax import plots
-    from gan_jax.evaluation import balance
-    from gan_jax.sampling import sample, sample_latents, to_signed
 
+def observe(config: Config, source: Source, gan: GAN) -> Observer:
+    """Say what is drawn and watched: a grid of samples, and the balance of the game."""
     keys = run_keys(config.seed)
     latents = sample_latents(keys.samples, 4 * GRID, config.latent_dim)
     watched_latents = sample_latents(keys.watch, HELD_OUT, config.latent_dim)
-    real = to_signed(jnp.asarray(held_out.images[:HELD_OUT]))
+    real = to_signed(jnp.asarray(source.held_out.images[:HELD_OUT]))
     generate = jax.jit(lambda state, latents: sample(gan, state, latents))
 
     @jax.jit
@@ -84,32 +83,11 @@ def make_experiment(config: configs.Config, dataset, held_out, gan):
         images = jax.device_get(generate(state, latents))
         plots.save_grid(images, folder / "samples.png", columns=10)
 
-    measure = _frechet(config, dataset, generate) if config.eval_every else None
-    return Experiment("mnist", dataset, gan, draw, watch, warn, finish, measure, "frechet")
+    distance = monitor.monitor_for(config, "images", source.train, source.train.images.shape[1:])
+    return Observer(draw, watch, warn, finish, *monitor.of_states(distance, config, generate))
 
 
-def _frechet(config: configs.Config, dataset, generate):
-    """Measure samples by the frozen network of the data set, or by that of MNIST; None for other sizes than 28x28."""
-    import jax
-    import numpy as np
-
-    from experiments.command.experiment import run_keys
-    from experiments.measuring import measures
-    from gan_jax.evaluation.features import IMAGE_SHAPE, SHA256, load_features
-    from gan_jax.sampling import sample_latents
-
-    if dataset.images.shape[1:] != IMAGE_SHAPE:
-        return None
-    network = load_features(dataset.name if dataset.name in SHA256 else "mnist")
-    distance = measures.frechet_to(network, dataset.images)
-    latents = sample_latents(run_keys(config.seed).watch, config.eval_samples, config.latent_dim)
-
-    def measure(state) -> float:
-        batches = np.array_split(latents, max(1, len(latents) // 250))
-        return distance(np.concatenate([jax.device_get(generate(state, z)) for z in batches]))
-
-    return measure
-
+EXPERIMENT = Experiment("mnist", "images", load, build, observe)
 
 if __name__ == "__main__":
     program.run(main)

@@ -2,6 +2,7 @@
 
     python -m experiments.sample --workdir=runs/mnist --num_samples=100 --out=samples.png
     python -m experiments.sample --workdir=runs/mnist --num_samples=10000 --out=samples.npz
+    python -m experiments.sample --workdir=runs/mnist --checkpoint=best --out=best.png
     python -m experiments.sample --workdir=runs/mnist --num_samples=8 --interpolate --out=walks.png
 
 An .npz holds the array `images`, uint8 [N, H, W, C] (for sets of the plane `points`, float32 [N, 2]); a .png shows a
@@ -19,6 +20,7 @@ NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "how many samples, or wal
 OUT = flags.DEFINE_string("out", "samples.png", "file to write, ending in .png or .npz")
 SEED = flags.DEFINE_integer("seed", 0, "seed of the latents", 0, 2**32 - 1)
 EMA = flags.DEFINE_bool("ema", True, "use the moving average of the generator's weights")
+CHECKPOINT = flags.DEFINE_string("checkpoint", "last", "last, best (by --eval_every), or a step")
 INTERPOLATE = flags.DEFINE_bool("interpolate", False, "walk between latents")
 
 BATCH = 256  # samples generated at once
@@ -35,10 +37,12 @@ def main() -> int:
 
     import jax
 
+    from experiments.record.chosen_checkpoint import find_checkpoint
     from experiments.record.restored import restore_run
     from gan_jax.sampling import interpolate, sample_latents
 
-    run = restore_run(Path(WORKDIR.value).expanduser())
+    workdir = Path(WORKDIR.value).expanduser()
+    run = restore_run(workdir, step=find_checkpoint(workdir, CHECKPOINT.value))
     start_key, end_key = jax.random.split(jax.random.key(SEED.value))
     dim = run.config.latent_dim
     latents = sample_latents(start_key, NUM_SAMPLES.value, dim)

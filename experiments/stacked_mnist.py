@@ -14,14 +14,27 @@ few, so that watching is cheap (real triples: about 630 modes, KL .49). `experim
 what real triples reach. Results, minutes and hardware, where measured: experiments/README.md.
 """
 
-from pathlib import Path
-
-from experiments.command import config as configs
 from experiments.command import program
 from experiments.many import members
 
-members.define_flags()
-configs.set_defaults(dataset="mnist", network="unrolled", latent_dim=256)
+if __name__ == "__main__":  # --help and wrong flags answer before the slow imports below
+    program.begin(members.define_flags, dataset="mnist", network="unrolled", latent_dim=256)
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from experiments.command.config import Config
+from experiments.command.experiment import Experiment, Observer, Source, run_keys
+from experiments.command.game import build_gan
+from experiments.many.train import train
+from experiments.measuring import monitor, stacked_digits
+from gan_jax import data, plots
+from gan_jax.evaluation.coverage import stacked_coverage
+from gan_jax.evaluation.features import IMAGE_SHAPE
+from gan_jax.sampling import sample, sample_latents, sample_triples
+from gan_jax.types import GAN
 
 GRID = 25  # samples of a picture
 WATCHED = 1000  # samples of one line of the log
@@ -29,60 +42,41 @@ WATCHED = 1000  # samples of one line of the log
 
 def main() -> int:
     """Train on triples of the digits that the flags name."""
-    import dataclasses
+    return train(EXPERIMENT)
 
-    from experiments.command import devices, game
-    from experiments.many import train as population
-    from gan_jax import data
-    from gan_jax.evaluation.features import IMAGE_SHAPE
 
-    config = configs.from_flags()
-    workdir = (
-        config.workdir or f"runs/stacked_mnist-{config.dataset}-{members.default_name(config)}"
-    )
-    config = dataclasses.replace(config, workdir=workdir)
-    devices.join(config)
+def load(config: Config) -> Source:
+    """Read the digits of which triples are made."""
     place = {"data_dir": config.data_dir, "download": config.download, "warn": print}
-    dataset = data.load(config.dataset, split="train", **place)
-    if dataset.images.shape[1:] != IMAGE_SHAPE:
+    train = data.load(config.dataset, split="train", **place)
+    if train.images.shape[1:] != IMAGE_SHAPE:
         raise program.UserError(
-            f"--dataset={config.dataset} holds samples of shape {dataset.images.shape[1:]}: triples are made of "
+            f"--dataset={config.dataset} holds samples of shape {train.images.shape[1:]}: triples are made of "
             f"{IMAGE_SHAPE}, as mnist has"
         )
-
-    def prepare(config: configs.Config):
-        return make_experiment(config, dataset, game.build_gan(config, (28, 28, 3)))
-
-    return population.train(config, prepare)
+    return Source(train)
 
 
-def make_experiment(config: configs.Config, dataset, gan):
-    """Say what the loop draws and watches."""
-    import jax
-    import numpy as np
+def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:
+    """Assemble the game that the flags describe."""
+    return build_gan(config, sample_shape)
 
-    from experiments.command.experiment import Experiment, run_keys
-    from experiments.measuring import stacked_digits as stacked
-    from gan_jax import plots
-    from gan_jax.evaluation.coverage import stacked_coverage
-    from gan_jax.sampling import sample, sample_latents, sample_triples
 
+def observe(config: Config, source: Source, gan: GAN) -> Observer:
+    """Say what is drawn and watched: a grid of samples, and the modes that they cover."""
     keys = run_keys(config.seed)
     latents = sample_latents(keys.samples, 4 * GRID, config.latent_dim)
-    network = stacked.classifier(dataset.name)
+    watched_latents = sample_latents(keys.watch, WATCHED, config.latent_dim)
+    network = stacked_digits.classifier(source.train.name)
     generate = jax.jit(lambda state, latents: sample(gan, state, latents))
-
-    def covered(state, num: int):
-        latents = sample_latents(keys.watch, num, config.latent_dim)
-        batches = np.array_split(latents, max(1, num // 250))
-        samples = np.concatenate([jax.device_get(generate(state, z)) for z in batches])
-        return stacked_coverage(stacked.read(network, samples))
 
     def draw(state, path: Path) -> None:
         plots.save_grid(jax.device_get(generate(state, latents[:GRID])), path, columns=5)
 
     def watch(state) -> dict[str, float]:
-        found = covered(state, WATCHED)
+        batches = np.array_split(watched_latents, WATCHED // 250)
+        samples = np.concatenate([jax.device_get(generate(state, z)) for z in batches])
+        found = stacked_coverage(stacked_digits.read(network, samples))
         return {"modes": float(found.modes), "mode_kl": found.kl}
 
     def warn(record: dict) -> str | None:
@@ -93,12 +87,13 @@ def make_experiment(config: configs.Config, dataset, gan):
         images = jax.device_get(generate(state, latents))
         plots.save_grid(images, folder / "samples.png", columns=10)
 
-    def measure(state) -> float:
-        return covered(state, config.eval_samples).kl
+    distance = monitor.monitor_for(config, "stacked_digits", source.train, (*IMAGE_SHAPE[:2], 3))
+    return Observer(draw, watch, warn, finish, *monitor.of_states(distance, config, generate))
 
-    parts = (draw, watch, warn, finish, measure, "mode_kl")
-    return Experiment("stacked_mnist", dataset, gan, *parts, draw_real=sample_triples)
 
+EXPERIMENT = Experiment(
+    "stacked_mnist", "stacked_digits", load, build, observe, draw_real=sample_triples
+)
 
 if __name__ == "__main__":
     program.run(main)

@@ -9,16 +9,12 @@ time (which leaves the collectives out) and the collectives, then one line of JS
 fit into a chip. docs/scaling.md reads the figures.
 """
 
-import importlib.util
-import json
 import os
 
 from absl import flags
 
 from experiments.command import config as configs
-from experiments.command import program
-
-configs.define_flags()
+from experiments.command import program, shared_flags
 
 TOPOLOGY = flags.DEFINE_list(
     "topology", ["v5e:2x2", "v5e:16x16", "v6e:16x16"],
@@ -29,13 +25,23 @@ LOWERING = flags.DEFINE_enum(
     "how convolutions are computed: auto as in a run; both compares lax with matmul",
 )  # fmt: skip
 
-ENVIRONMENT = {  # libtpu's own: look for no TPU and no metadata server, and keep quiet about it
+ENVIRONMENT = {  # before JAX is imported: look for no TPU and no metadata server, and keep quiet about it
+    "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_LOG_DIR": "disabled",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # compiling claims no chip, so several processes may
 }
+
+if __name__ == "__main__":  # --help and wrong flags answer before the slow imports below
+    program.begin(shared_flags.define_flags)
+    os.environ.update(ENVIRONMENT)
+
+import importlib.util
+import json
+
+from experiments.training import ahead_of_time
 
 
 def main() -> int:
@@ -44,11 +50,6 @@ def main() -> int:
         raise program.UserError("libtpu is not installed: pip install 'gan_jax[tpu]'")
     if not TOPOLOGY.value:
         raise program.UserError("--topology is empty: name one, such as v5e:2x2")
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ.update(ENVIRONMENT)
-
-    from experiments.training import ahead_of_time
-
     config = configs.from_flags()
     if config.num_devices is not None:
         raise program.UserError(

@@ -17,9 +17,6 @@ The same command gives the same bytes on the same machine and library versions; 
 order, and the file comes out as another network of about the same accuracy.
 """
 
-import time
-from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
@@ -66,12 +63,27 @@ NUM_HELD_OUT = flags.DEFINE_integer(
     30_000,
 )
 
+if __name__ == "__main__":  # --help and wrong flags answer before the slow imports below
+    program.begin()
+
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.scipy.ndimage import map_coordinates
+
+from gan_jax import data
+from gan_jax.evaluation.features import embed, from_bytes, to_bytes
+from gan_jax.models.classifier import Classifier, fold_batch_norm, split_outputs
+from gan_jax.networks import from_linen
+from gan_jax.sampling import to_signed
+
 
 def main() -> int:
     """Train, fold, round, measure and write."""
-    from gan_jax import data
-    from gan_jax.evaluation.features import embed, from_bytes, to_bytes
-
     started = time.monotonic()
     if OUT.value and not Path(OUT.value).expanduser().parent.is_dir():
         raise program.UserError(f"--out={OUT.value} must lie in a folder that exists")
@@ -98,13 +110,6 @@ def main() -> int:
 
 def fit(dataset):
     """Train on a `Dataset` with the recipe of its name; return the folded float32 weights."""
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    from gan_jax.models.classifier import Classifier, fold_batch_norm
-    from gan_jax.networks import from_linen
-
     recipe = RECIPES[dataset.name]
     network = from_linen(Classifier(dropout=recipe.dropout, batch_norm=True))
     num_steps = len(dataset.images) // BATCH_SIZE
@@ -131,11 +136,6 @@ def fit(dataset):
 
 def make_epoch(network, tx, recipe: Recipe, num_steps: int):
     """Compile one pass: `(state, images, labels, key) -> (state, mean loss, accuracy)` on varied images."""
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    from gan_jax.models.classifier import split_outputs
 
     def step(state, batch):
         params, model_state, opt_state = state
@@ -173,11 +173,6 @@ def make_epoch(network, tx, recipe: Recipe, num_steps: int):
 
 def augment(recipe: Recipe, key, images):
     """Rotate, zoom, shift and mirror uint8 images [B, 28, 28, 1] at random; return them in [-1, 1]."""
-    import jax
-    import jax.numpy as jnp
-    from jax.scipy.ndimage import map_coordinates
-
-    from gan_jax.sampling import to_signed
 
     def one(image, draws):
         angle, zoom, down, right, side = draws

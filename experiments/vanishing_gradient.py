@@ -13,8 +13,6 @@ Two measurements, each a picture and numbers in results.json:
 Reference: Goodfellow et al. 2014, sections 3 and 4.1, arXiv:1406.2661.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from experiments.command import program
@@ -30,14 +28,31 @@ OPTIMUM_STEPS = flags.DEFINE_integer("optimum_steps", 3000, "steps of D on the l
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "samples in a step", 1, 10**5)
 MEASURE_EVERY = flags.DEFINE_integer("measure_every", 5, "steps between measurements", 1, 10**6)
 
+if __name__ == "__main__":  # --help and wrong flags answer before the slow imports below
+    program.begin()
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.record.run_folder import write_text
+from gan_jax import data, losses, plots
+from gan_jax.evaluation import balance
+from gan_jax.gradients import generator_gradients
+from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_jax.models.mlp import MLPDiscriminator
+from gan_jax.networks import from_linen
+from gan_jax.sampling import sample_latents, sample_real
+from gan_jax.steps import discriminator_step, init_state, make_chunk
+from gan_jax.types import GAN, Batch, Network, Rule
+
 
 def main() -> int:
     """Take both measurements."""
-    import json
-
-    from experiments.record.run_folder import write_text
-    from gan_jax import data
-
     folder = Path(WORKDIR.value).expanduser()
     dataset = data.load(DATASET.value, data_dir=DATA_DIR.value, warn=print)
     if dataset.images.shape[1:] != (28, 28, 1):
@@ -62,61 +77,40 @@ def main() -> int:
 
 def measure_gradients(images) -> list[dict[str, float]]:
     """Train D against a still G; return step, dis_acc and G's gradient norm under both losses."""
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    from gan_jax import losses
-    from gan_jax.evaluation import balance
-    from gan_jax.objectives import generator_objective
-    from gan_jax.sampling import sample_latents, sample_real
-    from gan_jax.steps import discriminator_step, init_state
-
     gan = _still_game()
     games = {"minimax": gan._replace(loss=losses.minimax()), "non_saturating": gan}
     init_key, train_key, test_key, real_key = jax.random.split(jax.random.key(SEED.value), 4)
-    data = jnp.asarray(images)
-    real = sample_real(real_key, data, 256)
+    samples = Batch(jnp.asarray(images))
+    real = sample_real(real_key, samples, 256)
     latents = sample_latents(test_key, 256, gan.latent_dim)
 
     @jax.jit
-    def step(state, data, key):
+    def step(state, samples, key):
         batch_key, step_key = jax.random.split(key)
-        batch = sample_real(batch_key, data, BATCH_SIZE.value)
+        batch = sample_real(batch_key, samples, BATCH_SIZE.value)
         return discriminator_step(gan, state, batch, key=step_key)[0]
 
     @jax.jit
     def measure(state):
         def norm(game):
-            def objective(params):
-                return generator_objective(game, params, state, latents, real, key=test_key)
-
-            grads, _ = jax.grad(objective, has_aux=True)(state.generator.params)
-            return optax.tree.norm(grads)
+            return generator_gradients(game, state, latents, real, key=test_key)[2]["g_grad_norm"]
 
         fake, _ = gan.generator.apply(*state.generator[:2], latents, train=True)
-        real_logits, _ = gan.discriminator.apply(*state.discriminator[:2], real, train=False)
+        real_logits, _ = gan.discriminator.apply(*state.discriminator[:2], real.images, train=False)
         fake_logits, _ = gan.discriminator.apply(*state.discriminator[:2], fake, train=False)
         norms = {name: norm(game) for name, game in games.items()}
         return {"dis_acc": balance.dis_acc(real_logits, fake_logits), **norms}
 
-    state = jax.jit(lambda key: init_state(gan, key, real[:2]))(init_key)
+    state = jax.jit(lambda key: init_state(gan, key, real))(init_key)
     rows = []
     for number in range(NUM_STEPS.value + 1):
         if number % MEASURE_EVERY.value == 0 or number == NUM_STEPS.value:
             rows.append({"step": number, **{k: float(v) for k, v in measure(state).items()}})
-        state = step(state, data, jax.random.fold_in(train_key, number))
+        state = step(state, samples, jax.random.fold_in(train_key, number))
     return rows
 
 
 def _still_game():
-    import optax
-
-    from gan_jax import losses
-    from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
-    from gan_jax.networks import from_linen
-    from gan_jax.types import GAN
-
     return GAN(
         from_linen(DCGANGenerator(base=16)),
         from_linen(DCGANDiscriminator(base=32)),
@@ -129,22 +123,10 @@ def _still_game():
 
 def compare_with_optimum() -> dict:
     """Train D on the line against N(0, 1) and compare it with p / (p + q) where samples fall."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-    import optax
-
-    from gan_jax import data, losses
-    from gan_jax.models.mlp import MLPDiscriminator
-    from gan_jax.networks import from_linen
-    from gan_jax.sampling import sample_real
-    from gan_jax.steps import discriminator_step, init_state, make_chunk
-    from gan_jax.types import GAN, Network
-
     # A generator that hands its latents on: its samples are N(0, 1) for ever.
     still = Network(
-        init=lambda key, x: ({}, {}),
-        apply=lambda params, model_state, x, *, train, key=None: (x, model_state),
+        init=lambda key, x, labels: ({}, {}),
+        apply=lambda params, model_state, x, labels, *, train, key=None: (x, model_state),
     )
     schedule = optax.cosine_decay_schedule(2e-3, OPTIMUM_STEPS.value)
     gan = GAN(
@@ -156,15 +138,17 @@ def compare_with_optimum() -> dict:
         latent_dim=1,
     )
     law = data.mixture("gaussian_1d")
-    points = jnp.asarray(data.load("gaussian_1d").images)
+    points = Batch(jnp.asarray(data.load("gaussian_1d").images))
     init_key, train_key = jax.random.split(jax.random.key(SEED.value))
 
-    def rule(state, batch, *, key):
+    def d_alone(gan, state, batch, *, key):
         state, metrics = discriminator_step(gan, state, batch, key=key)
         return state._replace(step=state.step + 1), metrics
 
-    chunk = make_chunk(rule, lambda key, data: sample_real(key, data, 512), OPTIMUM_STEPS.value)
-    state, _ = chunk(init_state(gan, init_key, points[:2]), points, train_key)
+    rule = Rule(d_alone, batches=lambda gan: 1)
+    sizes = {"batch_size": 512, "num_steps": OPTIMUM_STEPS.value}
+    chunk = make_chunk(gan, rule, sample_real, **sizes)
+    state, _ = chunk(init_state(gan, init_key, points), points, train_key)
     x = np.linspace(-3.0, 3.0, 301, dtype=np.float32)
     logits, _ = gan.discriminator.apply(*state.discriminator[:2], x[:, None], train=False)
     p = _normal_density(x, float(law.centres[0, 0]), law.sigma)
@@ -175,14 +159,10 @@ def compare_with_optimum() -> dict:
 
 
 def _normal_density(x, mean: float, sigma: float):
-    import numpy as np
-
     return np.exp(-0.5 * ((x - mean) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
 
 
 def _plot_gradients(rows: list[dict[str, float]], path: Path) -> None:
-    from gan_jax import plots
-
     accuracy = [row["dis_acc"] for row in rows]
     plots.save_lines(
         {
@@ -198,8 +178,6 @@ def _plot_gradients(rows: list[dict[str, float]], path: Path) -> None:
 
 
 def _plot_optimum(found: dict, path: Path) -> None:
-    from gan_jax import plots
-
     curves = {
         "p": "real density p",
         "q": "generated density q",

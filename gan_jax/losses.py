@@ -1,10 +1,12 @@
 """Adversarial losses: what the two players minimise, from logits [B].
 
 Each function here returns an `AdversarialLoss`. Logits are real numbers before the sigmoid; whatever their
-type, losses are computed and returned in float32. In the textbook forms below D(x) = sigmoid(logit).
+type, losses are computed and returned in float32. In the textbook forms below D(x) = sigmoid(logit). `LOSSES` names
+them: what is added to it can be asked for by --loss.
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -126,6 +128,17 @@ def relativistic() -> AdversarialLoss:
         return jnp.mean(jax.nn.softplus(_margins(real_logits, fake_logits)))
 
     return AdversarialLoss(discriminator, generator, needs_real=True)
+
+
+LOSSES: dict[str, Callable[..., AdversarialLoss]] = {
+    "non_saturating": non_saturating,
+    "minimax": minimax,
+    "least_squares": least_squares,
+    "hinge": hinge,
+    "wasserstein": wasserstein,
+    "relativistic": relativistic,
+}
+CROSS_ENTROPIES = ("non_saturating", "minimax")  # those that take smoothed labels
 
 
 def _mean_critic_generator(real_logits: Logits | None, fake_logits: Logits) -> Array:

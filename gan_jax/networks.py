@@ -1,13 +1,15 @@
 """The one bridge from Flax Linen to the library: a module becomes a pair of pure functions."""
 
+import inspect
+
 import jax
 from flax import linen as nn
 
-from gan_jax.types import Array, Key, ModelState, Network, Params
+from gan_jax.types import Array, Key, Labels, ModelState, Network, Params
 
 
 def from_linen(module: nn.Module) -> Network:
-    """Wrap a Linen module whose `__call__(x, *, train)` returns one array.
+    """Wrap a Linen module whose `__call__(x, *, train)`, or `(x, labels, *, train)`, returns one array.
 
     Everything a module keeps outside "params" (batch statistics, spectral norm's vectors) is its model state:
     updated when `train` is true, read when it is not. `key` feeds the dropout.
@@ -22,14 +24,20 @@ def from_linen(module: nn.Module) -> Network:
       A `Network`.
 
     Raises:
-      ValueError: from `init`, if the module holds a batch norm but does not say `couples_batch`.
+      ValueError: from `init`, if the module holds a batch norm but does not say `couples_batch`, or is given labels
+        that it does not take.
     """
     couples_batch = bool(getattr(module, "couples_batch", False))
 
-    def init(key: Key, x: Array) -> tuple[Params, ModelState]:
+    def init(key: Key, x: Array, labels: Labels | None = None) -> tuple[Params, ModelState]:
         params_key, dropout_key = jax.random.split(key)
         rngs = {"params": params_key, "dropout": dropout_key}
-        variables = dict(module.init(rngs, x, train=False))
+        if labels is not None and not _takes_labels(module):
+            raise ValueError(
+                f"{type(module).__name__} takes no labels: leave them out of the batch, "
+                "or let its __call__ take `labels` after its input"
+            )
+        variables = dict(module.init(rngs, *_inputs(x, labels), train=False))
         params = variables.pop("params", {})
         if not couples_batch and _has_batch_norm(variables):
             raise ValueError(
@@ -39,18 +47,36 @@ def from_linen(module: nn.Module) -> Network:
         return params, variables
 
     def apply(
-        params: Params, model_state: ModelState, x: Array, *, train: bool, key: Key | None = None
+        params: Params,
+        model_state: ModelState,
+        x: Array,
+        labels: Labels | None = None,
+        *,
+        train: bool,
+        key: Key | None = None,
     ) -> tuple[Array, ModelState]:
         variables = {"params": params, **model_state}
+        inputs = _inputs(x, labels)
         rngs = {} if key is None else {"dropout": key}
         if not train or not model_state:
-            return module.apply(variables, x, train=train, rngs=rngs), model_state
+            return module.apply(variables, *inputs, train=train, rngs=rngs), model_state
         y, new_model_state = module.apply(
-            variables, x, train=True, rngs=rngs, mutable=list(model_state)
+            variables, *inputs, train=True, rngs=rngs, mutable=list(model_state)
         )
         return y, dict(new_model_state)
 
     return Network(init, apply, couples_batch)
+
+
+def _inputs(x: Array, labels: Labels | None) -> tuple[Array, ...]:
+    return (x,) if labels is None else (x, labels)  # a module without labels need not name them
+
+
+def _takes_labels(module: nn.Module) -> bool:
+    named = list(inspect.signature(type(module).__call__).parameters.values())[1:]  # but for self
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    several = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in named)
+    return several or sum(parameter.kind in positional for parameter in named) > 1
 
 
 def _has_batch_norm(model_state: ModelState) -> bool:

@@ -3,15 +3,16 @@
 import jax
 import jax.numpy as jnp
 
-from gan_jax.penalties import dragan_penalty, gradient_penalty, r1_penalty, r2_penalty
+from gan_jax.penalties import weighted
 from gan_jax.types import (
     GAN,
     Array,
+    Batch,
     GANState,
     Images,
     Key,
+    Labels,
     Latents,
-    LogitFn,
     Logits,
     Metrics,
     ModelState,
@@ -21,16 +22,16 @@ from gan_jax.types import (
 
 
 def discriminator_objective(
-    gan: GAN, params: Params, model_state: ModelState, real: Images, fake: Images, *, key: Key
+    gan: GAN, params: Params, model_state: ModelState, real: Batch, fake: Images, *, key: Key
 ) -> tuple[Array, tuple[ModelState, Metrics]]:
-    """Compute D's loss and penalties on real and generated images [B, ...].
+    """Compute D's loss and penalties on real samples and on images generated for their labels [B, ...].
 
     Returns:
       f32[] to minimise, and (D's new model state, metrics).
     """
     pass_key, penalty_key = jax.random.split(key)
     real_logits, fake_logits, new_model_state = judge_both(
-        gan.discriminator, params, model_state, real, fake, key=pass_key
+        judge_of(gan), params, model_state, real, fake, key=pass_key
     )
     loss = gan.loss.discriminator(real_logits, fake_logits)
     penalty = penalties(gan, params, model_state, real, fake, key=penalty_key)
@@ -41,83 +42,98 @@ def discriminator_objective(
 
 
 def generator_objective(
-    gan: GAN, params: Params, state: GANState, latents: Latents, real: Images, *, key: Key
+    gan: GAN, params: Params, state: GANState, latents: Latents, real: Batch, *, key: Key
 ) -> tuple[Array, tuple[ModelState, Metrics]]:
-    """Compute G's loss on the images of given latents, judged by the present D in training mode.
+    """Compute G's loss on the images of given latents and the real samples' labels, judged by the present D.
 
-    D's dropout stays on; its new model state is thrown away.
+    D runs in training mode, its dropout stays on; its new model state is thrown away.
 
     Returns:
       f32[] to minimise, and (G's new model state, metrics).
     """
     g_key, fake_key, real_key = jax.random.split(key, 3)
+    labels = real.labels
     fake, new_model_state = gan.generator.apply(
-        params, state.generator.model_state, latents, train=True, key=g_key
+        params, state.generator.model_state, latents, labels, train=True, key=g_key
     )
-    judge = gan.discriminator.apply
+    judge = judge_of(gan).apply
     d_params, d_model_state, _ = state.discriminator
-    fake_logits, _ = judge(d_params, d_model_state, fake, train=True, key=fake_key)
+    fake_logits, _ = judge(d_params, d_model_state, fake, labels, train=True, key=fake_key)
     real_logits = None
     if gan.loss.needs_real:
-        real_logits, _ = judge(d_params, d_model_state, real, train=True, key=real_key)
+        real_logits, _ = judge(
+            d_params, d_model_state, real.images, labels, train=True, key=real_key
+        )
     loss = gan.loss.generator(real_logits, fake_logits)
     return loss, (new_model_state, generator_metrics(loss, fake_logits))
+
+
+def judge_of(gan: GAN) -> Network:
+    """Give D as the game plays it: behind the augmentation, if there is one, in each of its passes."""
+    if gan.augment is None:
+        return gan.discriminator
+
+    def apply(
+        params: Params,
+        model_state: ModelState,
+        x: Array,
+        labels: Labels | None = None,
+        *,
+        train: bool,
+        key: Key,
+    ) -> tuple[Array, ModelState]:
+        augment_key, key = jax.random.split(key)
+        x = gan.augment(augment_key, x)
+        return gan.discriminator.apply(params, model_state, x, labels, train=train, key=key)
+
+    return gan.discriminator._replace(apply=apply)
 
 
 def judge_both(
     network: Network,
     params: Params,
     model_state: ModelState,
-    real: Images,
+    real: Batch,
     fake: Images,
     *,
     key: Key,
 ) -> tuple[Logits, Logits, ModelState]:
-    """Run D in training mode on real and generated images.
+    """Run D in training mode on real samples, and on generated images that wear their labels.
 
     In one pass over both where samples do not influence one another. A D that couples its batch sees them in two
     passes, real first, so that each kind is normalised by its own statistics; its running statistics hear both.
 
     Returns:
-      Logits of the real images [B], of the generated ones [B'], and D's new model state.
+      Logits of the real images [B], of the generated ones [B], and D's new model state.
     """
+    images, labels = real
     if not network.couples_batch:
-        both = jnp.concatenate([real, fake])
-        logits, model_state = network.apply(params, model_state, both, train=True, key=key)
-        return logits[: real.shape[0]], logits[real.shape[0] :], model_state
+        both = jnp.concatenate([images, fake])
+        twice = None if labels is None else jnp.concatenate([labels, labels])
+        logits, model_state = network.apply(params, model_state, both, twice, train=True, key=key)
+        return logits[: images.shape[0]], logits[images.shape[0] :], model_state
     real_key, fake_key = jax.random.split(key)
-    real_logits, model_state = network.apply(params, model_state, real, train=True, key=real_key)
-    fake_logits, model_state = network.apply(params, model_state, fake, train=True, key=fake_key)
+    judge = network.apply
+    real_logits, model_state = judge(params, model_state, images, labels, train=True, key=real_key)
+    fake_logits, model_state = judge(params, model_state, fake, labels, train=True, key=fake_key)
     return real_logits, fake_logits, model_state
 
 
 def penalties(
-    gan: GAN, params: Params, model_state: ModelState, real: Images, fake: Images, *, key: Key
+    gan: GAN, params: Params, model_state: ModelState, real: Batch, fake: Images, *, key: Key
 ) -> Array | None:
-    """Sum the weighted penalties, each a mean over the batch; None if the game has none."""
-    r1_key, r2_key, gp_key, dragan_key = jax.random.split(key, 4)
+    """Sum the weighted penalties, each a mean over the batch with a key of its own; None if the game has none."""
+    judge = judge_of(gan).apply
+    terms = []
+    for number, penalty in enumerate(gan.penalties):
+        pass_key, points_key = jax.random.split(jax.random.fold_in(key, number))
 
-    def judge_with(dropout_key: Key) -> LogitFn:
-        def logit_fn(images: Images) -> Logits:
-            judge = gan.discriminator.apply
-            logits, _ = judge(params, model_state, images, train=True, key=dropout_key)
+        def logit_fn(images: Images, pass_key: Key = pass_key) -> Logits:
+            again = jax.random.clone(pass_key)  # asked twice, the same D answers, dropout and all
+            logits, _ = judge(params, model_state, images, real.labels, train=True, key=again)
             return logits
 
-        return logit_fn
-
-    terms = []
-    if gan.r1_gamma is not None:
-        terms.append(gan.r1_gamma * jnp.mean(r1_penalty(judge_with(r1_key), real)))
-    if gan.r2_gamma is not None:
-        terms.append(gan.r2_gamma * jnp.mean(r2_penalty(judge_with(r2_key), fake)))
-    if gan.gp_weight is not None:
-        pass_key, mix_key = jax.random.split(gp_key)
-        slopes = gradient_penalty(judge_with(pass_key), real, fake, key=mix_key)
-        terms.append(gan.gp_weight * jnp.mean(slopes))
-    if gan.dragan_weight is not None:
-        pass_key, noise_key = jax.random.split(dragan_key)
-        slopes = dragan_penalty(judge_with(pass_key), real, key=noise_key)
-        terms.append(gan.dragan_weight * jnp.mean(slopes))
+        terms.append(weighted(penalty, logit_fn, real.images, fake, key=points_key))
     return sum(terms[1:], start=terms[0]) if terms else None
 
 

@@ -5,18 +5,27 @@ on its share of every batch. The program is the one that a single device runs, o
 puts in the sums over devices, so batch norm, penalties and metrics see the whole batch.
 """
 
-from collections.abc import Callable
-
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gan_jax.types import GAN, Array, GANState, Images, Key, Metrics, ModelState, Network, Params
+from gan_jax.types import (
+    GAN,
+    Array,
+    Batch,
+    GANState,
+    Key,
+    Labels,
+    Metrics,
+    ModelState,
+    Network,
+    Params,
+    Rule,
+)
 
 AXIS = "batch"
 
 GRACE = 10  # seconds that a caller has, after its own limit, before JAX ends the process
-Step = Callable[..., tuple[GANState, Metrics]]  # (state, images, *, key)
 
 
 def start_processes(
@@ -87,9 +96,13 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def replicate(array: np.ndarray, mesh: Mesh) -> Array:
-    """Put a host array, which all processes have alike, on every device."""
-    return jax.make_array_from_callback(array.shape, replicated(mesh), lambda index: array[index])
+def replicate(data: Batch, mesh: Mesh) -> Batch:
+    """Put host arrays, which all processes have alike, on every device."""
+
+    def whole(array: np.ndarray) -> Array:
+        return jax.make_array_from_callback(array.shape, replicated(mesh), lambda i: array[i])
+
+    return jax.tree.map(whole, data)
 
 
 def over_batch(gan: GAN, mesh: Mesh, batch_size: int) -> GAN:
@@ -113,27 +126,36 @@ def over_batch(gan: GAN, mesh: Mesh, batch_size: int) -> GAN:
     )
 
 
-def keep_replicated(step: Step, mesh: Mesh) -> Step:
+def keep_replicated(rule: Rule, mesh: Mesh) -> Rule:
     """Leave a step's state and metrics whole on every device, whatever XLA would choose.
 
     Args:
-      step: an update rule with its `gan`, from `over_batch`, bound.
+      rule: an update rule, for a game from `over_batch`.
       mesh: from `make_mesh`.
     """
 
-    def replicated_step(state: GANState, images: Images, *, key: Key) -> tuple[GANState, Metrics]:
-        return jax.lax.with_sharding_constraint(step(state, images, key=key), replicated(mesh))
+    def step(gan: GAN, state: GANState, batch: Batch, *, key: Key) -> tuple[GANState, Metrics]:
+        moved = rule.step(gan, state, batch, key=key)
+        return jax.lax.with_sharding_constraint(moved, replicated(mesh))
 
-    return replicated_step
+    return rule._replace(step=step)
 
 
 def _divided(network: Network, mesh: Mesh) -> Network:
+    def divide(array: Array) -> Array:
+        return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, PartitionSpec(AXIS)))
+
     def apply(
-        params: Params, model_state: ModelState, x: Array, *, train: bool, key: Key | None = None
+        params: Params,
+        model_state: ModelState,
+        x: Array,
+        labels: Labels | None = None,
+        *,
+        train: bool,
+        key: Key | None = None,
     ) -> tuple[Array, ModelState]:
         if x.shape[0] % mesh.size == 0:  # a picture's few samples need not divide
-            divided = NamedSharding(mesh, PartitionSpec(AXIS))
-            x = jax.lax.with_sharding_constraint(x, divided)
-        return network.apply(params, model_state, x, train=train, key=key)
+            x, labels = jax.tree.map(divide, (x, labels))
+        return network.apply(params, model_state, x, labels, train=train, key=key)
 
     return network._replace(apply=apply)

@@ -1,21 +1,25 @@
 """Gradient penalties: how steep the discriminator is, per sample.
 
-Each takes a `logit_fn`, a discriminator with all but the images bound, and returns one number per image. The
-caller multiplies by a weight and takes the mean. Norms are summed over pixels and channels.
+Each has the signature of `types.PenaltyFn`, `(logit_fn, real, fake, *, key) -> [B]`: a discriminator with all but the
+images bound, real and generated images, and a key for the points between them. `weighted` multiplies by the weight and
+takes the mean. Norms are summed over pixels and channels. `PENALTIES` names them: a function added to it is a flag of
+every training program.
 """
 
 import jax
 import jax.numpy as jnp
 
-from gan_jax.types import Array, Images, Key, LogitFn
+from gan_jax.types import Array, Images, Key, LogitFn, Penalty, PenaltyFn
 
 
-def r1_penalty(logit_fn: LogitFn, images: Images) -> Array:
+def r1_penalty(logit_fn: LogitFn, real: Images, fake: Images, *, key: Key) -> Array:
     """Penalise slope at real images: 1/2 |grad D(x)|^2.
 
     Args:
       logit_fn: images [B, ...] -> logits [B].
-      images: real images [B, ...] in [-1, 1].
+      real: [B, ...] in [-1, 1].
+      fake: not looked at.
+      key: not used.
 
     Returns:
       f32[B], to be weighted by gamma (the convention gamma/2 |grad|^2).
@@ -25,30 +29,30 @@ def r1_penalty(logit_fn: LogitFn, images: Images) -> Array:
 
     Reference: Mescheder et al. 2018, equation 9, arXiv:1801.04406.
     """
-    return 0.5 * _squared_slopes(logit_fn, images)
+    del fake, key  # R1 is a statement about the data alone
+    return 0.5 * _squared_slopes(logit_fn, real)
 
 
-def r2_penalty(logit_fn: LogitFn, images: Images) -> Array:
+def r2_penalty(logit_fn: LogitFn, real: Images, fake: Images, *, key: Key) -> Array:
     """Penalise slope at generated images: 1/2 |grad D(G(z))|^2.
 
-    Arguments, result and errors are those of `r1_penalty`, with generated images.
+    Arguments, result and errors are those of `r1_penalty`, with real and generated images in each other's place.
 
     Reference: Mescheder et al. 2018, equation 10, arXiv:1801.04406.
     """
-    return 0.5 * _squared_slopes(logit_fn, images)
+    del real, key  # R2 is a statement about G's images alone
+    return 0.5 * _squared_slopes(logit_fn, fake)
 
 
-def gradient_penalty(
-    logit_fn: LogitFn, real_images: Images, fake_images: Images, *, key: Key
-) -> Array:
+def gradient_penalty(logit_fn: LogitFn, real: Images, fake: Images, *, key: Key) -> Array:
     """Ask for slope one between real and generated images: (|grad D(mix)| - 1)^2.
 
     mix = real + alpha (fake - real), alpha uniform in [0, 1), one for each sample.
 
     Args:
       logit_fn: images [B, ...] -> logits [B].
-      real_images: [B, ...].
-      fake_images: [B, ...].
+      real: [B, ...].
+      fake: [B, ...].
       key: draws alpha.
 
     Returns:
@@ -59,16 +63,16 @@ def gradient_penalty(
 
     Reference: Gulrajani et al. 2017, equation 3, arXiv:1704.00028.
     """
-    if real_images.shape != fake_images.shape:
+    if real.shape != fake.shape:
         raise ValueError(
             "real and fake images must have the same shape to be mixed, "
-            f"got {real_images.shape} and {fake_images.shape}"
+            f"got {real.shape} and {fake.shape}"
         )
-    mixed = real_images + _alphas(key, real_images) * (fake_images - real_images)
+    mixed = real + _alphas(key, real) * (fake - real)
     return _squared_distance_to_unit_slope(logit_fn, mixed)
 
 
-def dragan_penalty(logit_fn: LogitFn, real_images: Images, *, key: Key) -> Array:
+def dragan_penalty(logit_fn: LogitFn, real: Images, fake: Images, *, key: Key) -> Array:
     """Ask for slope one around the real images: (|grad D(x + alpha noise)| - 1)^2.
 
     noise = 1/2 std(x) U(0, 1) for each pixel, std over the whole batch; alpha uniform in [0, 1), one for each
@@ -76,7 +80,8 @@ def dragan_penalty(logit_fn: LogitFn, real_images: Images, *, key: Key) -> Array
 
     Args:
       logit_fn: images [B, ...] -> logits [B].
-      real_images: [B, ...].
+      real: [B, ...].
+      fake: not looked at.
       key: draws noise and alpha.
 
     Returns:
@@ -87,11 +92,25 @@ def dragan_penalty(logit_fn: LogitFn, real_images: Images, *, key: Key) -> Array
 
     Reference: Kodali et al. 2017, section 2.3, arXiv:1705.07215.
     """
+    del fake  # the slope is asked for around the data alone
     noise_key, alpha_key = jax.random.split(key)
-    uniform = jax.random.uniform(noise_key, real_images.shape, real_images.dtype)
-    noise = 0.5 * jnp.std(real_images) * uniform
-    noisy = real_images + _alphas(alpha_key, real_images) * noise
+    uniform = jax.random.uniform(noise_key, real.shape, real.dtype)
+    noise = 0.5 * jnp.std(real) * uniform
+    noisy = real + _alphas(alpha_key, real) * noise
     return _squared_distance_to_unit_slope(logit_fn, noisy)
+
+
+PENALTIES: dict[str, PenaltyFn] = {  # by the name of the weight, as papers call it
+    "r1_gamma": r1_penalty,
+    "r2_gamma": r2_penalty,
+    "gp_weight": gradient_penalty,
+    "dragan_weight": dragan_penalty,
+}
+
+
+def weighted(penalty: Penalty, logit_fn: LogitFn, real: Images, fake: Images, *, key: Key) -> Array:
+    """Compute a penalty's share of D's objective, f32[]: its weight times its mean over the batch."""
+    return penalty.weight * jnp.mean(penalty.function(logit_fn, real, fake, key=key))
 
 
 def _squared_distance_to_unit_slope(logit_fn: LogitFn, images: Images) -> Array:

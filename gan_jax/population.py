@@ -5,42 +5,42 @@ Every member equals the run that it would be alone, up to the rounding of batche
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 
-from gan_jax.steps import UpdateRule, init_state, run_steps
-from gan_jax.types import GAN, Array, GANState, Images, Key, Metrics
+from gan_jax.steps import init_state, take_steps
+from gan_jax.types import GAN, Batch, DrawReal, GANState, Key, Metrics, Rule
 
 Hyper = Any  # pytree of swept scalars f32[S]; None if only seeds differ
 Build = Callable[[Hyper], GAN]
 
 
-def init_population(build: Build, hyper: Hyper, keys: Key, images: Images) -> GANState:
+def init_population(build: Build, hyper: Hyper, keys: Key, batch: Batch) -> GANState:
     """Draw the first state of every member.
 
     Args:
       build: a member's swept scalars -> its game.
       hyper: swept scalars, each [S].
       keys: [S], one for each member.
-      images: any batch of the right shape [B, ...].
+      batch: any of the right shape [B, ...].
 
     Returns:
       A `GANState` with a leading axis S on every leaf.
     """
-    return jax.vmap(lambda h, key: init_state(build(h), key, images))(hyper, keys)
+    return jax.vmap(lambda h, key: init_state(build(h), key, batch))(hyper, keys)
 
 
 def run_population(
     build: Build,
-    rule: UpdateRule,
-    draw: Callable[[Key, Array], Images],
+    rule: Rule,
+    draw: DrawReal,
     states: GANState,
     hyper: Hyper,
-    data: Array,
-    num_steps: int,
+    data: Batch,
     *,
+    batch_size: int,
+    num_steps: int,
     keys: Key,
     at_once: int | None = None,
 ) -> tuple[GANState, Metrics]:
@@ -51,10 +51,11 @@ def run_population(
     Args:
       build: a member's swept scalars -> its game.
       rule: the update rule.
-      draw: `(key, data) -> images`, a step's real images.
+      draw: `(key, data, num) -> batch`, such as `sample_real`.
       states: with a leading axis S.
       hyper: swept scalars, each [S].
       data: the data set, shared by all members.
+      batch_size: real samples in one of a rule's batches.
       num_steps: how many steps.
       keys: [S], the root keys of the runs.
       at_once: how many members `vmap` takes together; one such group runs to its end after another. None: all.
@@ -64,14 +65,13 @@ def run_population(
     """
 
     def run_member(state: GANState, h: Hyper, key: Key) -> tuple[GANState, Metrics]:
-        step = partial(rule, build(h))
-        return run_steps(step, state, lambda k, _: draw(k, data), num_steps, key=key)
+        sizes = {"batch_size": batch_size, "num_steps": num_steps}
+        return take_steps(build(h), rule, draw, state, data, key=key, **sizes)
 
     if at_once is None:
         return jax.vmap(run_member)(states, hyper, keys)
-    if (
-        at_once == 1
-    ):  # without a batch axis of length 1, which would make batched products of plain ones
+    # Without a batch axis of length 1, which would make batched products of plain ones.
+    if at_once == 1:
         return jax.lax.map(lambda member: run_member(*member), (states, hyper, keys))
     members = (states, hyper, keys)
     return jax.lax.map(lambda member: run_member(*member), members, batch_size=at_once)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from gan_jax.types import GAN, Array, GANState, Images, Key, Latents
+from gan_jax.types import GAN, Array, Batch, GANState, Images, Key, Labels, Latents
 
 
 def sample_latents(key: Key, num: int, dim: int) -> Latents:
@@ -11,8 +11,8 @@ def sample_latents(key: Key, num: int, dim: int) -> Latents:
     return jax.random.normal(key, (num, dim))
 
 
-def sample_real(key: Key, data: Array, num: int) -> Images:
-    """Draw real samples with replacement, as floats.
+def sample_real(key: Key, data: Batch, num: int) -> Batch:
+    """Draw real samples with replacement, as floats, with their labels if there are any.
 
     Args:
       key: draws the indices.
@@ -20,13 +20,20 @@ def sample_real(key: Key, data: Array, num: int) -> Images:
       num: how many.
 
     Returns:
-      f32[num, ...].
+      Images f32[num, ...] and labels i32[num] or None.
+
+    Raises:
+      ValueError: the data are neither uint8 nor floats, whose range nobody could know.
     """
-    chosen = data[jax.random.randint(key, (num,), 0, data.shape[0])]
-    return to_signed(chosen) if data.dtype == jnp.uint8 else chosen
+    dtype = data.images.dtype
+    if dtype != jnp.uint8 and not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"data must be uint8 pixels or floats, got {dtype}; convert them")
+    indices = jax.random.randint(key, (num,), 0, data.images.shape[0])
+    chosen = jax.tree.map(lambda array: array[indices], data)
+    return chosen._replace(images=to_signed(chosen.images)) if dtype == jnp.uint8 else chosen
 
 
-def sample_triples(key: Key, data: Array, num: int) -> Images:
+def sample_triples(key: Key, data: Batch, num: int) -> Batch:
     """Draw images of three channels, each an independent draw from grey images (StackedMNIST).
 
     Args:
@@ -35,17 +42,20 @@ def sample_triples(key: Key, data: Array, num: int) -> Images:
       num: how many.
 
     Returns:
-      f32[num, H, W, 3].
+      Images f32[num, H, W, 3], without labels.
 
     Raises:
       ValueError: the data are not grey uint8 images.
 
     Reference: Metz et al. 2017, section 3.3.1, arXiv:1611.02163.
     """
-    if data.ndim != 4 or data.shape[3] != 1 or data.dtype != jnp.uint8:
-        raise ValueError(f"triples are made of uint8 [N, H, W, 1], got {data.dtype}{data.shape}")
-    chosen = data[..., 0][jax.random.randint(key, (num, 3), 0, data.shape[0])]
-    return to_signed(jnp.moveaxis(chosen, 1, 3))
+    images = data.images
+    if images.ndim != 4 or images.shape[3] != 1 or images.dtype != jnp.uint8:
+        raise ValueError(
+            f"triples are made of uint8 [N, H, W, 1], got {images.dtype}{images.shape}"
+        )
+    chosen = images[..., 0][jax.random.randint(key, (num, 3), 0, images.shape[0])]
+    return Batch(to_signed(jnp.moveaxis(chosen, 1, 3)))
 
 
 def to_signed(images: Array) -> Images:
@@ -58,13 +68,21 @@ def to_pixels(images: Images) -> Array:
     return jnp.round(jnp.clip(images * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
 
 
-def sample(gan: GAN, state: GANState, latents: Latents, *, ema: bool = True) -> Images:
+def sample(
+    gan: GAN,
+    state: GANState,
+    latents: Latents,
+    labels: Labels | None = None,
+    *,
+    ema: bool = True,
+) -> Images:
     """Generate images in inference mode.
 
     Args:
       gan: the game, for its generator.
       state: the weights and statistics.
       latents: [N, latent_dim].
+      labels: the classes to draw, i32[N], of a game with labels.
       ema: use the moving average of the weights.
 
     Returns:
@@ -76,7 +94,9 @@ def sample(gan: GAN, state: GANState, latents: Latents, *, ema: bool = True) -> 
     if latents.ndim != 2 or latents.shape[1] != gan.latent_dim:
         raise ValueError(f"latents must have shape [N, {gan.latent_dim}], got {latents.shape}")
     params = state.ema_params if ema else state.generator.params
-    images, _ = gan.generator.apply(params, state.generator.model_state, latents, train=False)
+    images, _ = gan.generator.apply(
+        params, state.generator.model_state, latents, labels, train=False
+    )
     return images
 
 

@@ -5,49 +5,48 @@ learns, D's do: this is what the `trainable` flag of the tutorial's Keras code w
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax.objectives import discriminator_objective, generator_objective
+from gan_jax.gradients import discriminator_gradients, generator_gradients
 from gan_jax.sampling import sample_latents
 from gan_jax.types import (
     GAN,
-    Array,
+    Batch,
+    DrawReal,
     GANState,
-    Images,
     Key,
     Latents,
     Metrics,
     ModelState,
     NetworkState,
     Params,
+    Rule,
     SampleBatch,
     Scalar,
 )
 
-UpdateRule = Callable[..., tuple[GANState, Metrics]]  # (gan, state, images, *, key)
-BoundRule = Callable[
-    ..., tuple[GANState, Metrics]
-]  # the same with gan bound: (state, images, *, key)
+BoundStep = Callable[..., tuple[GANState, Metrics]]  # a rule's step with gan bound
 
 
-def init_state(gan: GAN, key: Key, images: Images) -> GANState:
+def init_state(gan: GAN, key: Key, batch: Batch) -> GANState:
     """Draw both players' weights and start their optimizers.
 
     Args:
       gan: the game.
       key: draws the weights.
-      images: any batch of the right shape [B, ...]; its values do not matter.
+      batch: any of the right shape [B, ...], with labels if the game has them; its values do not matter.
 
     Returns:
       The state at step 0; the moving average starts at G's weights.
     """
     g_key, d_key, latent_key = jax.random.split(key, 3)
-    latents = sample_latents(latent_key, images.shape[0], gan.latent_dim)
-    g_params, g_model_state = gan.generator.init(g_key, latents)
-    d_params, d_model_state = gan.discriminator.init(d_key, images)
+    latents = sample_latents(latent_key, batch.images.shape[0], gan.latent_dim)
+    g_params, g_model_state = gan.generator.init(g_key, latents, batch.labels)
+    d_params, d_model_state = gan.discriminator.init(d_key, batch.images, batch.labels)
     return GANState(
         step=jnp.zeros((), jnp.int32),
         generator=NetworkState(g_params, g_model_state, gan.g_tx.init(g_params)),
@@ -57,66 +56,46 @@ def init_state(gan: GAN, key: Key, images: Images) -> GANState:
 
 
 def discriminator_step(
-    gan: GAN, state: GANState, images: Images, *, key: Key
+    gan: GAN, state: GANState, batch: Batch, *, key: Key
 ) -> tuple[GANState, Metrics]:
-    """Update D on real images and as many fresh generated ones; leave G alone.
+    """Update D on real samples [B, ...] and as many fresh generated ones; leave G alone.
 
-    G runs in training mode, as in its own step, and its new batch statistics are thrown away.
-
-    Args:
-      gan: the game.
-      state: before the step.
-      images: real images [B, ...].
-      key: draws latents, dropout and the penalties' points.
+    Arguments are those of `discriminator_gradients`.
 
     Returns:
       The state with a new discriminator, and its metrics.
     """
-    latent_key, g_key, d_key = jax.random.split(key, 3)
-    latents = sample_latents(latent_key, images.shape[0], gan.latent_dim)
-    fakes, _ = gan.generator.apply(
-        state.generator.params, state.generator.model_state, latents, train=True, key=g_key
-    )
-
-    def objective(params: Params):
-        model_state = state.discriminator.model_state
-        return discriminator_objective(gan, params, model_state, images, fakes, key=d_key)
-
-    grads, (model_state, metrics) = jax.grad(objective, has_aux=True)(state.discriminator.params)
-    new_state = move_discriminator(gan, state, grads, model_state)
-    return new_state, metrics | {"d_grad_norm": optax.tree.norm(grads)}
+    grads, model_state, metrics = discriminator_gradients(gan, state, batch, key=key)
+    return move_discriminator(gan, state, grads, model_state), metrics
 
 
 def generator_step(
-    gan: GAN, state: GANState, images: Images, *, key: Key
+    gan: GAN, state: GANState, batch: Batch, *, key: Key
 ) -> tuple[GANState, Metrics]:
     """Update G, and the moving average of its weights, against the present D; leave D alone.
 
     Args:
       gan: the game.
       state: before the step.
-      images: real images [B, ...]. Only a relativistic loss looks at them; B latents are drawn in any case.
-      key: draws latents and dropout.
+      batch: real samples [B, ...]: B latents are drawn, which wear their labels. Only a relativistic loss looks at the
+        images.
+      key: draws latents, dropout and augmentation.
 
     Returns:
       The state with a new generator, and its metrics. `step` is not advanced: that is the update rule's part.
     """
     latent_key, step_key = jax.random.split(key)
-    latents = sample_latents(latent_key, images.shape[0], gan.latent_dim)
-    return generator_step_on(gan, state, latents, images, key=step_key)
+    latents = sample_latents(latent_key, batch.images.shape[0], gan.latent_dim)
+    return generator_step_on(gan, state, latents, batch, key=step_key)
 
 
 def generator_step_on(
-    gan: GAN, state: GANState, latents: Latents, images: Images, *, key: Key
+    gan: GAN, state: GANState, latents: Latents, batch: Batch, *, key: Key
 ) -> tuple[GANState, Metrics]:
     """Take `generator_step` on given latents [B, latent_dim]."""
-
-    def objective(params: Params):
-        return generator_objective(gan, params, state, latents, images, key=key)
-
-    grads, (model_state, metrics) = jax.grad(objective, has_aux=True)(state.generator.params)
-    new_state = move_generator(gan, state, grads, model_state, num_images=images.shape[0])
-    return new_state, metrics | {"g_grad_norm": optax.tree.norm(grads)}
+    grads, model_state, metrics = generator_gradients(gan, state, latents, batch, key=key)
+    num_images = batch.images.shape[0]
+    return move_generator(gan, state, grads, model_state, num_images=num_images), metrics
 
 
 def move_discriminator(
@@ -150,14 +129,14 @@ def _follow(average: Params, params: Params, half_life: Scalar | None, num_image
 
 
 def run_steps(
-    step: BoundRule, state: GANState, sample_batch: SampleBatch, num_steps: int, *, key: Key
+    step: BoundStep, state: GANState, sample_batch: SampleBatch, num_steps: int, *, key: Key
 ) -> tuple[GANState, Metrics]:
-    """Scan an update rule over steps, drawing each step's data and randomness from its number.
+    """Scan a rule's step, drawing each step's data and randomness from its number.
 
     Args:
-      step: an update rule with its `gan` bound by `functools.partial`.
+      step: of an update rule, with its `gan` bound by `functools.partial`.
       state: where to start; `state.step` decides which random numbers follow.
-      sample_batch: `(key, step) -> images`.
+      sample_batch: `(key, step) -> batch`.
       num_steps: how many steps.
       key: the run's root key; step i uses `fold_in(key, i)`, so that runs may be cut anywhere.
 
@@ -172,25 +151,52 @@ def run_steps(
     return jax.lax.scan(body, state, length=num_steps)
 
 
-def make_chunk(
-    step: BoundRule, draw: Callable[[Key, Array], Images], num_steps: int
-) -> Callable[[GANState, Array, Key], tuple[GANState, Metrics]]:
-    """Compile `run_steps` over data that lie on the device.
+def take_steps(
+    gan: GAN,
+    rule: Rule,
+    draw: DrawReal,
+    state: GANState,
+    data: Batch,
+    *,
+    batch_size: int,
+    num_steps: int,
+    key: Key,
+) -> tuple[GANState, Metrics]:
+    """Take steps of a rule on batches drawn from data: the whole of training, but for cutting it into chunks.
 
     Args:
-      step: an update rule with its `gan` bound.
-      draw: `(key, data) -> images`, a step's real images.
-      num_steps: steps in one call.
+      gan: the game.
+      rule: how the players take turns.
+      draw: `(key, data, num) -> batch`, such as `sample_real`.
+      state: where to start.
+      data: the data set.
+      batch_size: real samples in one of a rule's batches.
+      num_steps: how many steps.
+      key: the run's root key.
+
+    Returns:
+      As `run_steps`.
+    """
+    num = batch_size * rule.batches(gan)
+
+    def sample_batch(batch_key: Key, step_number: jax.Array) -> Batch:
+        del step_number  # the key already depends on it
+        return draw(batch_key, data, num)
+
+    return run_steps(partial(rule.step, gan), state, sample_batch, num_steps, key=key)
+
+
+def make_chunk(
+    gan: GAN, rule: Rule, draw: DrawReal, *, batch_size: int, num_steps: int
+) -> Callable[[GANState, Batch, Key], tuple[GANState, Metrics]]:
+    """Compile `take_steps` over data that lie on the device; its arguments are described there.
 
     Returns:
       `(state, data, key) -> (state, metrics)`, jitted; the buffers of `state` are donated.
     """
 
-    def chunk(state: GANState, data: Array, key: Key) -> tuple[GANState, Metrics]:
-        def sample_batch(batch_key: Key, step_number: Array) -> Images:
-            del step_number  # the key already depends on it
-            return draw(batch_key, data)
-
-        return run_steps(step, state, sample_batch, num_steps, key=key)
+    def chunk(state: GANState, data: Batch, key: Key) -> tuple[GANState, Metrics]:
+        sizes = {"batch_size": batch_size, "num_steps": num_steps}
+        return take_steps(gan, rule, draw, state, data, key=key, **sizes)
 
     return jax.jit(chunk, donate_argnums=0)

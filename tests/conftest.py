@@ -7,6 +7,12 @@ import jax
 import pytest
 from hypothesis import HealthCheck, settings
 
+from experiments.command import compiler
+from gan_jax.compiler import jaxlib_version
+
+# Tests run, and start processes, under the flags that programs set: XLA reads them when a device is first used.
+compiler.prepare(os.environ, jaxlib_version())
+
 # One cache for all runs of all checkouts; child processes of a test inherit it through the environment.
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(USER_CACHE / "gan_jax" / "xla"))

@@ -22,7 +22,10 @@ from tiny import (
     BatchNormGenerator,
     ConvDiscriminator,
     DropoutDiscriminator,
+    EmbeddingGenerator,
+    ProjectionDiscriminator,
     game,
+    paying,
 )
 
 from gan_jax import losses, parallel, rules
@@ -32,7 +35,7 @@ from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks import from_linen
 from gan_jax.sampling import sample_real
 from gan_jax.steps import init_state, make_chunk
-from gan_jax.types import GAN, AdversarialLoss
+from gan_jax.types import GAN, AdversarialLoss, Batch
 
 BATCH = 16
 STEPS = 10
@@ -89,6 +92,16 @@ def points(discriminator=BatchNormDiscriminator, **options) -> GAN:
     return players(BatchNormGenerator(), discriminator(), **options)
 
 
+def by_class(**options) -> GAN:
+    """A game of points with labels, batch norm in G and dropout in D."""
+    return players(EmbeddingGenerator(), ProjectionDiscriminator(), **options)
+
+
+def blurred(key, images):
+    """Add noise to images of any type: what an augmentation draws is divided between devices like all else."""
+    return images + 0.1 * jax.random.normal(key, images.shape, images.dtype)
+
+
 def images(**options) -> GAN:
     """A game of images with batch norm in G and dropout in D."""
     return players(BatchNormConvGenerator(), ConvDiscriminator(), **options)
@@ -99,45 +112,56 @@ def dcgan(**options) -> GAN:
     return players(DCGANGenerator(8, base=2), DCGANDiscriminator(base=3), **options)
 
 
+R1 = paying(r1_gamma=1.0)
 GAMES = {
-    "alternating": (rules.alternating, partial(points, n_dis=2, r1_gamma=1.0)),
+    "alternating": (rules.alternating, partial(points, n_dis=2, penalties=R1)),
     "article": (rules.article, points),
-    "one_stage": (rules.one_stage, partial(points, DropoutDiscriminator, r1_gamma=1.0)),
+    "one_stage": (rules.one_stage, partial(points, DropoutDiscriminator, penalties=R1)),
+    "labels": (
+        rules.alternating,
+        partial(by_class, n_dis=2, penalties=paying(gp_weight=1.0), augment=blurred),
+    ),
     "relativistic": (
         rules.alternating,
-        partial(points, relativistic=True, r1_gamma=1.0, r2_gamma=1.0),
+        partial(points, relativistic=True, penalties=paying(r1_gamma=1.0, r2_gamma=1.0)),
     ),
-    "images": (rules.alternating, partial(images, r1_gamma=1.0)),
-    "dcgan": (rules.alternating, partial(dcgan, r1_gamma=1.0, gp_weight=1.0)),
+    "images": (rules.alternating, partial(images, penalties=R1)),
+    "dcgan": (rules.alternating, partial(dcgan, penalties=paying(r1_gamma=1.0, gp_weight=1.0))),
 }
 
 
-def data_for(name: str) -> np.ndarray:
-    """Real samples: points, or images as bytes."""
+def data_for(name: str) -> Batch:
+    """Real samples: points, with labels for the game that has them, or images as bytes."""
     rng = np.random.default_rng(0)
     if name in ("images", "dcgan"):
-        return rng.integers(0, 256, (64, 8, 8, 1), np.uint8)
-    return rng.normal(size=(64, 2)).astype(np.float64 if jax.config.jax_enable_x64 else np.float32)
+        return Batch(rng.integers(0, 256, (64, 8, 8, 1), np.uint8))
+    wide = np.float64 if jax.config.jax_enable_x64 else np.float32
+    samples = rng.normal(size=(64, 2)).astype(wide)
+    return Batch(samples, rng.integers(0, 3, 64, np.int32) if name == "labels" else None)
+
+
+def like(data: Batch, num: int) -> Batch:
+    """So many samples of the data's shape."""
+    return jax.tree.map(lambda leaf: jnp.zeros((num, *leaf.shape[1:]), leaf.dtype), data)
 
 
 def bind(name: str, mesh):
-    """Give a game, its step on a mesh, and how it draws its real samples."""
+    """Give a game and its rule on a mesh."""
     rule, build = GAMES[name]
-    gan = build()
-    shared = parallel.over_batch(gan, mesh, BATCH)
-    step = parallel.keep_replicated(partial(rule, shared), mesh)
-    return gan, step, partial(sample_real, num=BATCH * rules.real_batches_per_step(rule, gan))
+    return parallel.over_batch(build(), mesh, BATCH), parallel.keep_replicated(rule, mesh)
 
 
-def first_state(gan: GAN, data: np.ndarray, mesh):
-    """Draw the state of step 0 on a mesh, in float64 if that is on."""
-
-    def draw(key):
-        state = init_state(gan, key, jnp.zeros((BATCH, *data.shape[1:])))
-        wide = jnp.zeros(()).dtype
-        return jax.tree.map(lambda x: x.astype(wide) if x.dtype == jnp.float32 else x, state)
-
+def first_state(gan: GAN, data: Batch, mesh):
+    """Draw the state of step 0 on a mesh."""
+    draw = partial(drawn_state, gan, data)
     return jax.jit(draw, out_shardings=parallel.replicated(mesh))(jax.random.key(1))
+
+
+def drawn_state(gan: GAN, data: Batch, key):
+    """Draw the state of step 0, in float64 if that is on."""
+    floats = data._replace(images=np.float32(data.images))
+    state, wide = init_state(gan, key, like(floats, BATCH)), jnp.zeros(()).dtype
+    return jax.tree.map(lambda x: x.astype(wide) if x.dtype == jnp.float32 else x, state)
 
 
 def replicas_agree(tree) -> bool:
@@ -152,12 +176,12 @@ def replicas_agree(tree) -> bool:
 def train(name: str, mesh, steps, checkpoints: str | None):
     """Train from one step to another; return the state and metrics."""
     data = data_for(name)
-    gan, step, draw = bind(name, mesh)
+    gan, rule = bind(name, mesh)
     start, end = steps
     state = first_state(gan, data, mesh)
     if start:
         state = Checkpoints(checkpoints).restore(state, step=start).state
-    chunk = make_chunk(step, draw, end - start)
+    chunk = make_chunk(gan, rule, sample_real, batch_size=BATCH, num_steps=end - start)
     state, metrics = chunk(state, parallel.replicate(data, mesh), jax.random.key(2))
     assert replicas_agree((state, metrics)), "the devices have drifted apart"
     if checkpoints and not start:
@@ -169,11 +193,12 @@ def train(name: str, mesh, steps, checkpoints: str | None):
 def program(name: str, mesh) -> str:
     """Spell out the program that a mesh runs."""
     data = data_for(name)
-    gan, step, draw = bind(name, mesh)
-    state = jax.eval_shape(partial(init_state, gan), jax.random.key(1), data[:BATCH])
+    gan, rule = bind(name, mesh)
+    state = jax.eval_shape(partial(drawn_state, gan, data), jax.random.key(1))
 
     def one(state, data, key):
-        return step(state, draw(key, data), key=key)
+        batch = sample_real(key, data, BATCH * rule.batches(gan))
+        return rule.step(gan, state, batch, key=key)
 
     return str(jax.make_jaxpr(one)(state, data, jax.random.key(2)))
 

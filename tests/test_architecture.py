@@ -20,20 +20,25 @@ CONVOLUTIONS = {  # convolution <- layers <- models
     "layers": {"types", "convolution"},
     "models": {"types", "layers"},
 }
-GAME = {  # losses, penalties, sampling <- objectives <- steps <- rules <- population
+# losses, penalties, sampling <- objectives <- gradients <- steps <- rules; population beside the rules
+GAME = {
     "losses": {"types"},
     "penalties": {"types"},
     "sampling": {"types"},
-    "objectives": {"types", "losses", "penalties"},
-    "steps": {"types", "losses", "penalties", "sampling", "objectives"},
-    "rules": {"types", "losses", "penalties", "sampling", "objectives", "steps"},
-    "population": {"types", "losses", "penalties", "sampling", "objectives", "steps", "rules"},
+    "objectives": {"types", "penalties"},
+    "gradients": {"types", "sampling", "objectives"},
+    "steps": {"types", "sampling", "gradients"},
+    "rules": {"types", "sampling", "objectives", "steps"},
+    "population": {"types", "steps"},
 }
 VOCABULARY_ONLY = ("networks", "parallel", "evaluation", "plots", "data", "checkpoint")
-MAY_IMPORT = {"types": set(), **CONVOLUTIONS, **GAME, **{r: {"types"} for r in VOCABULARY_ONLY}}
+MAY_IMPORT = {"compiler": set(), "types": {"compiler"}, **CONVOLUTIONS, **GAME}
+MAY_IMPORT |= {room: {"types"} for room in VOCABULARY_ONLY}
 # Its frozen classifier, and the range of images it takes.
 ALSO = {"gan_jax/evaluation/features.py": {"networks", "models", "sampling"}}
-NO_SIBLINGS = ("models",)  # one file per family, and none knows another
+# One file per family, and none knows another: all know what they are asked for, and the room's own file knows all.
+NO_SIBLINGS = ("models",)
+SHARED_BY_SIBLINGS = ("gan_jax.models.options",)
 
 FLAX_ROOMS = ("networks", "layers", "models")
 EDGE_ROOMS = ("data", "plots", "checkpoint")
@@ -47,10 +52,13 @@ ROOMS = {
     "many": ("command", "record", "training", "measuring"),
 }
 
+# What finds modules by their names: the package's own rooms, and the program that a run folder names.
+BY_NAME = ("gan_jax/__init__.py", "experiments/record/program_of_run.py")
+
 # Slow to import and wanted by few.
 HEAVY = (
-    *("PIL", "array_record", "grain", "matplotlib", "orbax", "scipy", "sklearn", "tensorboardX"),
-    "tensorflow_datasets",
+    *("PIL", "array_record", "grain", "matplotlib", "orbax", "pooch", "scipy", "sklearn"),
+    *("tensorboardX", "tensorflow_datasets"),
 )
 PEERS = ("keras", "tensorflow", "torch")  # so are these, but a benchmark's peer_*.py is made of one
 # Files, clock, network, other programs.
@@ -160,7 +168,8 @@ def imports_of_gan_jax_go_down(source: Source) -> Iterator[str]:
         elif package == "gan_jax" and not target:
             yield f"line {line}: import the room that is needed, not all of gan_jax"
         elif package == "gan_jax" and target == source.room:
-            if source.room in NO_SIBLINGS and not source.path.endswith("/__init__.py"):
+            is_shared = module in SHARED_BY_SIBLINGS or source.path.endswith("/__init__.py")
+            if source.room in NO_SIBLINGS and not is_shared:
                 yield f"line {line}: imports its sibling {module}"
         elif package == "gan_jax" and target not in allowed and not target.startswith("__"):
             yield f"line {line}: {source.room} may import {sorted(allowed)}, not {module}"
@@ -192,10 +201,11 @@ def rooms_of_experiments_import_one_way(source: Source) -> Iterator[str]:
 
 
 def flax_stays_behind_one_adapter(source: Source) -> Iterator[str]:
-    """Only networks, layers and models know Flax; benchmarks may time against it."""
+    """Only networks, layers and models know Flax; a program may bring its own network, benchmarks time against it."""
     if source.package == "gan_jax" and source.room in FLAX_ROOMS:
         return
-    if source.path.startswith("experiments/benchmarks/"):
+    room, _, inside = source.room.partition(".")
+    if source.package == "experiments" and (not inside or room == "benchmarks"):
         return
     for each in imports(source):
         if each.top == "flax":
@@ -245,7 +255,7 @@ def importing_gan_jax_costs_nothing(source: Source) -> Iterator[str]:
 
 def nothing_is_imported_by_name_string(source: Source) -> Iterator[str]:
     """No registry: functions are passed, or looked up in a dictionary. Others' modules may go by a literal."""
-    if source.path == "gan_jax/__init__.py":
+    if source.path in BY_NAME:
         return
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Call):
@@ -395,7 +405,7 @@ PLANTED = {
     "flax_stays_behind_one_adapter": [
         ("gan_jax/steps.py", "from flax import linen as nn"),
         ("gan_jax/evaluation/features.py", "import flax.linen as nn"),
-        ("experiments/mnist.py", "import flax"),
+        ("experiments/training/loop.py", "import flax"),
     ],
     "absl_stays_in_experiments": [("gan_jax/plots/charts.py", "from absl import logging")],
     "the_world_is_touched_at_the_edge": [

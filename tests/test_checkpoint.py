@@ -20,6 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gan_jax.checkpoint import CheckpointError, Checkpoints, disk
+from gan_jax.checkpoint.retention import NewestAndBest
 from gan_jax.types import GANState, NetworkState
 
 DTYPES = {"f": np.float32, "b": ml_dtypes.bfloat16, "i": np.int32, "u": np.uint32}
@@ -285,11 +286,11 @@ def test_a_reader_goes_on_to_what_a_run_saves_while_it_reads(folder, monkeypatch
     read = disk.read_arrays
     spoil(folder, 10)
 
-    def read_late(folder: Path, step: int) -> dict:
+    def read_late(folder: Path, step: int, names=None) -> dict:
         with Checkpoints(folder) as run:
             for new in range(30, 60, 10) if step == 20 else ():
                 run.save(new, OLD, {}, measure=0.0)  # 20 is deleted
-        return read(folder, step)
+        return read(folder, step, names)
 
     monkeypatch.setattr(disk, "read_arrays", read_late)
     assert Checkpoints(folder).restore(NEW, report=str).step == 50
@@ -304,7 +305,7 @@ def test_the_newest_two_and_the_best_survive(measures):
     known = {step: m for step, m in enumerate(measures) if m is not None and m == m}
     kept = []
     for step in range(len(measures)):
-        policy = disk.NewestAndBest({s: m for s, m in known.items() if s <= step})
+        policy = NewestAndBest(Path("absent"), {s: m for s, m in known.items() if s <= step})
         kept.append(step)
         infos = [SimpleNamespace(step=s) for s in kept]
         stays = policy.should_preserve(infos, context=None)
@@ -362,7 +363,7 @@ def test_a_full_disk_is_told_at_the_next_call_and_harms_no_earlier_checkpoint(
     checkpoints = Checkpoints(folder)
     checkpoints.save(30, big, {})
     with pytest.raises(
-        CheckpointError, match=r"ile too large.*; earlier checkpoints are kept"
+        CheckpointError, match=r"file too large .*; earlier checkpoints are kept"
     ) as caught:
         checkpoints.close()
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
@@ -383,11 +384,14 @@ def test_a_failed_save_does_not_hide_the_error_that_ended_the_run(folder, full_d
 
 
 def test_a_save_that_cannot_begin_is_an_error_at_once(folder):
-    (folder / "30.orbax-checkpoint-tmp").symlink_to(
-        folder / "nowhere"
-    )  # no folder can be made here
-    with pytest.raises(CheckpointError, match=r"saving step 30 in .* failed"):
-        Checkpoints(folder).save(30, NEW, {})
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(30, NEW, {})
+        checkpoints.wait()
+        (folder / "40.orbax-checkpoint-tmp").symlink_to("nowhere")  # no folder can be made here
+        with pytest.raises(CheckpointError, match=r"saving step 40 in .* failed"):
+            checkpoints.save(40, NEW, {})
+        checkpoints.save(40, NEW, {})
+        assert checkpoints.steps() == [10, 30, 40]
 
 
 def test_damage_that_does_not_matter_to_reading_does_not_matter_to_saving(folder):
@@ -484,10 +488,10 @@ def state_at(step):
     draw = lambda: {"w": jnp.arange(6.0) + step, "key": jax.random.key(step)}
     return jax.jit(draw, out_shardings=whole)()
 read, lines = disk.read_arrays, []
-def read_badly(folder, step):
+def read_badly(folder, step, names=None):
     if rank == 1 and step == 3:
         raise disk.UnsoundError("bad disk")
-    return read(folder, step)
+    return read(folder, step, names)
 with Checkpoints(sys.argv[1]) as checkpoints:
     for step in range(4):
         checkpoints.save(step, state_at(step), {"step": step}, measure=step)

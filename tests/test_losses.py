@@ -1,5 +1,6 @@
 """Laws of the adversarial losses, against the textbook formulas in float64 probabilities and logarithms."""
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -118,6 +119,14 @@ def seen_by_generator(name, real):
 
 def close(actual, desired, atol=1e-5):
     np.testing.assert_allclose(np.asarray(actual, np.float64), desired, rtol=2e-5, atol=atol)
+
+
+def test_the_table_names_every_loss_and_which_of_them_smooth_their_labels():
+    assert {name: factory.__name__ for name, factory in losses.LOSSES.items()} == {
+        name: name for name in LOSSES
+    }
+    takes_labels = [n for n, f in losses.LOSSES.items() if inspect.signature(f).parameters]
+    assert tuple(takes_labels) == losses.CROSS_ENTROPIES
 
 
 def test_only_the_relativistic_generator_needs_real_logits():

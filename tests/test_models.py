@@ -34,6 +34,7 @@ GENERATORS = {
     "mlp": MLPGenerator((2,), (5, 5)),
     "mlp, batch norm": MLPGenerator((4, 4, 1), (5,), bounded=True, batch_norm=True),
     "dcgan": DCGANGenerator(size=8, base=2),
+    "dcgan, hidden layers": DCGANGenerator(size=8, base=2, hidden=(5, 3)),
     "dcgan, no batch norm": DCGANGenerator(size=8, base=2, batch_norm=False),
     "unrolled": UnrolledGenerator(base=1),
     "unrolled, no batch norm": UnrolledGenerator(base=1, batch_norm=False),
@@ -43,6 +44,7 @@ DISCRIMINATORS = {
     "mlp": (MLPDiscriminator((5, 5)), images(2)),
     "mlp, maxout": (MLPDiscriminator((5,), maxout_pieces=3), images(4, 4, 1)),
     "dcgan": (DCGANDiscriminator(base=2), images(8, 8, 1)),
+    "dcgan, hidden layers": (DCGANDiscriminator(base=2, hidden=(5, 3)), images(8, 8, 1)),
     "unrolled": (UnrolledDiscriminator(), images(28, 28, 3)),
     "unrolled, batch norm": (UnrolledDiscriminator(batch_norm=True), images(28, 28, 3)),
 }
@@ -168,6 +170,74 @@ def test_uniform_latents_fill_every_tenth_of_their_range_alike():
     z = jax.random.normal(jax.random.key(0), (40_000,))
     counts, _ = np.histogram(to_uniform(z), bins=10, range=(-1, 1))
     assert np.abs(counts - 4000).max() < 5 * np.sqrt(4000)
+
+
+def test_a_dcgan_with_hidden_layers_has_as_many_weights_as_counted_by_hand():
+    z = jax.ShapeDtypeStruct((BATCH, 32), jnp.float32)
+    generator = DCGANGenerator(28, base=8, hidden=(256, 256))
+    params, statistics, fakes, _ = traced(generator, z)
+    dense = 33 * 256 + 257 * 256 + 257 * 49 * 32
+    maps = (16 * 32 * 16 + 16) + (16 * 16 * 8 + 8) + (25 * 8 * 1 + 1)
+    norms = 2 * (256 + 256 + 32 + 16 + 8)
+    assert count(params) == dense + maps + norms
+    assert count(statistics) == norms
+    names = {"hidden_0", "hidden_1", "project", "up_14", "up_28", "image"}
+    normed = {"norm_hidden_0", "norm_hidden_1", "norm_7", "norm_14", "norm_28"}
+    assert params.keys() == names | normed
+    params, statistics, _, _ = traced(generator.clone(batch_norm=False), z)
+    assert params.keys() == names
+    assert (count(params), statistics) == (dense + maps, {})
+
+    params, _, logits, _ = traced(DCGANDiscriminator(32, hidden=(256, 128)), fakes)
+    maps = (16 * 1 * 32 + 32) + (16 * 32 * 64 + 64)
+    assert count(params) == maps + (49 * 64 + 1) * 256 + 257 * 128 + 129
+    assert params.keys() == {"down_14", "down_7", "hidden_0", "hidden_1", "logit"}
+    assert logits.shape == (BATCH,)
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
+def test_a_dcgan_without_hidden_layers_is_as_before(hidden):
+    """The maps of both players, and their names, do not depend on the hidden layers between."""
+    for plain, module, x in (
+        (DCGANGenerator(8, base=2), DCGANGenerator(8, base=2, hidden=hidden), LATENTS),
+        (DCGANDiscriminator(2), DCGANDiscriminator(2, hidden=hidden), images(8, 8, 1)),
+    ):
+        params, _, _, _ = traced(module, x)
+        before, _, _, _ = traced(plain, x)
+        shared = [name for name in before if name not in ("project", "logit") or not hidden]
+        for name in shared:
+            assert jax.tree.map(jnp.shape, params[name]) == jax.tree.map(jnp.shape, before[name])
+        added = {name.removeprefix("norm_") for name in params.keys() - before.keys()}
+        assert added == {f"hidden_{number}" for number in range(len(hidden))}
+
+
+@pytest.mark.parametrize("hidden", [(), (6,)])
+def test_only_hidden_layers_make_d_more_than_linear_in_its_last_maps(hidden):
+    """Without biases in its convolutions the maps of an image t times as bright are t times as strong."""
+    network = from_linen(DCGANDiscriminator(2, hidden=hidden))
+    image = normal(0, 1, 8, 8, 1)
+    params, _ = drawn_variables(network, image)
+    params["down_4"]["bias"] = np.zeros_like(params["down_4"]["bias"])
+    brightness = np.float32([0, 1, 2, 5]).reshape(-1, 1, 1, 1)
+    logits, _ = quick_jit(partial(network.apply, train=True))(params, {}, brightness * image)
+    rises = np.diff(logits) / np.float32([1, 1, 3])
+    assert (np.ptp(rises) < 1e-4 * np.abs(rises).max()) == (hidden == ())
+
+
+def test_gs_hidden_layers_are_dense_layers_before_the_first_map():
+    network, z = (
+        from_linen(DCGANGenerator(8, base=2, batch_norm=False, hidden=(5, 3))),
+        normal(0, 2, 4),
+    )
+    params, _ = drawn_variables(network, z)
+    x = np.float64(z)
+    for layer in (as64(params[name]) for name in ("hidden_0", "hidden_1")):
+        x = leaky(x @ layer["kernel"] + layer["bias"])
+    plain = from_linen(DCGANGenerator(8, base=2, batch_norm=False))
+    rest = {name: layer for name, layer in params.items() if not name.startswith("hidden")}
+    expected, _ = plain.apply(rest, {}, np.float32(x), train=True)
+    found, _ = quick_jit(partial(network.apply, train=True))(params, {}, z)
+    assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 6, 7, 9, 27])

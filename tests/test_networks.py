@@ -17,9 +17,13 @@ from tiny import (
     ConvDiscriminator,
     ConvGenerator,
     DropoutDiscriminator,
+    EmbeddingGenerator,
+    ProjectionDiscriminator,
     SpectralDiscriminator,
     assert_close,
     bits,
+    drawn_variables,
+    normal,
     one_in,
     quick_jit,
     shapes_of,
@@ -179,6 +183,56 @@ def test_weights_depend_on_the_key_and_not_on_the_values_of_the_input(seed):
     first = bits(INIT(jax.random.key(seed), POINTS))
     assert bits(INIT(jax.random.key(seed), 9 * POINTS)) == first
     assert bits(INIT(jax.random.key(seed ^ 1), POINTS)) != first
+
+
+# Labels
+
+
+LABELS = jnp.array([0, 1, 2, 0])
+CONDITIONAL = {"G": EmbeddingGenerator(), "D": ProjectionDiscriminator()}
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_a_network_judges_each_sample_as_of_its_own_class(name):
+    network, x = from_linen(CONDITIONAL[name]), normal(0, 4, LATENT_DIM)
+    params, model_state = drawn_variables(network, x, LABELS)
+    evaluate = quick_jit(partial(network.apply, train=False))
+    whole, _ = evaluate(params, model_state, x, LABELS)
+    other, _ = evaluate(params, model_state, x, LABELS.at[0].set(1))
+    assert not np.allclose(whole[0], other[0])
+    np.testing.assert_array_equal(whole[1:], other[1:])
+
+
+@one_in(5)
+@given(x=latents(), seed=seeds())
+def test_a_conditional_network_keeps_the_laws_of_the_others(x, seed):
+    network = from_linen(EmbeddingGenerator())
+    params, model_state = CONDITIONAL_INIT(jax.random.key(seed), x, LABELS)
+    y, new_model_state = quick_jit(partial(network.apply, train=True))(
+        params, model_state, x, LABELS
+    )
+    assert (y.shape, shapes_of(new_model_state)) == ((4, 2), shapes_of(model_state))
+    assert bits(new_model_state) != bits(model_state)
+    assert network.couples_batch
+
+
+CONDITIONAL_INIT = quick_jit(from_linen(EmbeddingGenerator()).init)
+
+
+class AnyInputs(nn.Module):
+    """Takes whatever it is given."""
+
+    @nn.compact
+    def __call__(self, *inputs, train):
+        del train
+        return nn.Dense(1)(inputs[0])[:, 0] + inputs[1]
+
+
+def test_labels_that_a_module_does_not_take_are_refused_by_its_name():
+    network = from_linen(MLPDiscriminator((3,)))
+    with pytest.raises(ValueError, match="MLPDiscriminator takes no labels: leave them out"):
+        network.init(jax.random.key(0), POINTS, LABELS)
+    jax.eval_shape(from_linen(AnyInputs()).init, jax.random.key(0), POINTS, LABELS)
 
 
 # The declaration

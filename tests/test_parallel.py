@@ -13,13 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import bits, busy_game, game, quick_jit
+from tiny import bits, busy_game, conditional_game, game, paying, quick_jit
 
 from gan_jax import parallel, rules
 from gan_jax.steps import init_state
+from gan_jax.types import Batch
 
 ROOT = Path(__file__).parents[1]
-RULES = ("alternating", "article", "one_stage")  # each with batch norm; R1 where it may be
+# Each rule with batch norm, R1 where it may be; and a game with labels, which are divided too, and augmentation.
+RULES = ("alternating", "article", "one_stage", "labels")
 OTHERS = ("relativistic", "dcgan")
 FLOAT64 = ("relativistic", "images")  # images: the DCGAN in small, without its casts to float32
 
@@ -153,17 +155,23 @@ def test_a_checkpoint_of_one_layout_resumes_on_another(tmp_path, in_float64):
 
 
 def test_a_mesh_of_one_changes_no_bit():
-    gan = busy_game(r1_gamma=1.0)
+    gan = busy_game(penalties=paying(r1_gamma=1.0))
     mesh = parallel.make_mesh(1)
-    images = jax.random.normal(jax.random.key(0), (4, 2))
-    state = init_state(gan, jax.random.key(1), images)
-    shared = partial(rules.alternating, parallel.over_batch(gan, mesh, 4))
-    plain = quick_jit(partial(rules.alternating, gan))
-    meshed = quick_jit(parallel.keep_replicated(shared, mesh))
+    batch = Batch(jax.random.normal(jax.random.key(0), (4, 2)))
+    state = init_state(gan, jax.random.key(1), batch)
+    shared = parallel.over_batch(gan, mesh, 4)
+    plain = quick_jit(partial(rules.alternating.step, gan))
+    meshed = quick_jit(partial(parallel.keep_replicated(rules.alternating, mesh).step, shared))
     key = jax.random.key(2)
-    assert bits(plain(state, images, key=key)) == bits(
-        meshed(state, images, key=jax.random.clone(key))
+    assert bits(plain(state, batch, key=key)) == bits(
+        meshed(state, batch, key=jax.random.clone(key))
     )
+
+
+@pytest.mark.parametrize("n_dis", [1, 3])
+def test_a_rule_on_a_mesh_takes_as_many_batches_as_before(n_dis):
+    kept = parallel.keep_replicated(rules.alternating, parallel.make_mesh(1))
+    assert kept.batches(game(n_dis=n_dis)) == n_dis
 
 
 def test_a_mesh_takes_only_devices_that_there_are():
@@ -197,6 +205,22 @@ def test_fewer_devices_come_equally_from_every_process(two_by_three):
         parallel.make_mesh(3)
 
 
+def test_labels_are_shared_out_like_the_images_that_wear_them():
+    gan = conditional_game()
+    shared = parallel.over_batch(gan, parallel.make_mesh(1), 4)
+    z, labels = jnp.zeros((4, 2)), jnp.zeros(4, jnp.int32)
+    for network in (shared.generator, shared.discriminator):
+        variables = jax.eval_shape(network.init, jax.random.key(0), z, labels)
+        apply = partial(network.apply, train=False)
+        program = jax.make_jaxpr(apply)(*variables, z, labels)
+        divided = [
+            (equation.invars[0].aval.shape, equation.invars[0].aval.dtype)
+            for equation in program.eqns
+            if equation.primitive.name == "sharding_constraint"
+        ]
+        assert divided == [((4, 2), jnp.float32), ((4,), jnp.int32)]
+
+
 class MeshOf:
     """A mesh as `over_batch` sees it before it is used."""
 
@@ -209,22 +233,25 @@ def test_a_batch_that_cannot_be_divided_is_refused():
         parallel.over_batch(game(), MeshOf(8), 12)
 
 
-def test_samples_that_do_not_divide_are_left_whole():
-    gan = game()
+@pytest.mark.parametrize("labels", [None, np.array([2, 0, 1])], ids=["plain", "labelled"])
+def test_samples_that_do_not_divide_are_left_whole(labels):
+    gan = game() if labels is None else conditional_game()
     shared = parallel.over_batch(gan, MeshOf(8), 16)
-    key = jax.random.key(0)
-    params, model_state = gan.generator.init(key, jnp.zeros((3, 2)))
+    z = jnp.ones((3, 2))
+    params, model_state = gan.generator.init(jax.random.key(0), z, labels)
     points = [
-        g.generator.apply(params, model_state, jnp.ones((3, 2)), train=False)[0]
-        for g in (gan, shared)
+        g.generator.apply(params, model_state, z, labels, train=False)[0] for g in (gan, shared)
     ]
     assert bits(points[0]) == bits(points[1])
 
 
-def test_replicating_keeps_the_bits():
-    array = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    placed = parallel.replicate(array, parallel.make_mesh(1))
-    assert placed.dtype == np.uint8 and bits(placed) == bits(array) and placed.is_fully_replicated
+@pytest.mark.parametrize("labels", [None, np.array([2, 0, 1], np.int32)])
+def test_replicating_keeps_the_bits_of_images_and_of_labels_if_there_are_any(labels):
+    data = Batch(np.arange(12, dtype=np.uint8).reshape(3, 4), labels)
+    placed = parallel.replicate(data, parallel.make_mesh(1))
+    assert jax.tree.structure(placed) == jax.tree.structure(data) and bits(placed) == bits(data)
+    for leaf, array in zip(jax.tree.leaves(placed), jax.tree.leaves(data), strict=True):
+        assert leaf.dtype == array.dtype and leaf.is_fully_replicated
 
 
 def test_what_keeps_jax_from_joining_is_told_in_one_line(monkeypatch):

@@ -28,6 +28,7 @@ from strategies import (
 )
 
 from gan_jax import penalties
+from gan_jax.types import Penalty
 
 MANY = 4096  # samples, where the law is one of chance
 
@@ -52,6 +53,21 @@ def waves(amplitudes):
     return lambda x: per_sample_sum(amplitudes[None] * jnp.sin(x))
 
 
+def r1(logit_fn, real):
+    """Compute R1 with nothing where it must not look."""
+    return penalties.r1_penalty(logit_fn, real, None, key=None)
+
+
+def r2(logit_fn, fake):
+    """Compute R2 with nothing where it must not look."""
+    return penalties.r2_penalty(logit_fn, None, fake, key=None)
+
+
+def dragan(logit_fn, real, key):
+    """Compute DRAGAN with nothing where it must not look."""
+    return penalties.dragan_penalty(logit_fn, real, None, key=key)
+
+
 class Penalties(NamedTuple):
     """Every penalty of one family of discriminators, jitted once."""
 
@@ -64,19 +80,15 @@ class Penalties(NamedTuple):
 def penalties_of(discriminator):
     """Jit the penalties as functions of the discriminator's parameters, and average their gradients."""
 
-    def r1(params, x):
-        return penalties.r1_penalty(discriminator(params), x)
-
-    def r2(params, x):
-        return penalties.r2_penalty(discriminator(params), x)
-
     def gp(params, real, fake, key):
         return penalties.gradient_penalty(discriminator(params), real, fake, key=key)
 
-    def dragan(params, real, key):
-        return penalties.dragan_penalty(discriminator(params), real, key=key)
-
-    functions = Penalties(r1, r2, gp, dragan)
+    functions = Penalties(
+        lambda params, x: r1(discriminator(params), x),
+        lambda params, x: r2(discriminator(params), x),
+        gp,
+        lambda params, real, key: dragan(discriminator(params), real, key),
+    )
     values = Penalties(*map(jax.jit, functions))
     slopes = Penalties(*(jax.jit(jax.grad(sum_of(f))) for f in functions))
     return values, slopes
@@ -304,8 +316,7 @@ def disturbances(seed):
     largest = 0.5 * np.std(np.asarray(real, np.float64))
     key = jax.random.key(seed)
     places = [
-        mixtures(penalties.dragan_penalty(pixel_bowl(pixel), real, key=jax.random.clone(key)), 1.0)
-        for pixel in (0, 1)
+        mixtures(dragan(pixel_bowl(pixel), real, jax.random.clone(key)), 1.0) for pixel in (0, 1)
     ]
     return places[0] / largest, (places[1] - np.asarray(second)) / largest
 
@@ -333,7 +344,7 @@ def test_dragan_steps_and_noise_are_drawn_independently():
     real = jnp.array([[0.0, 0.5]] * BATCH)
 
     def penalty_of_first(key):
-        return penalties.dragan_penalty(pixel_bowl(0), real, key=key)[0]
+        return dragan(pixel_bowl(0), real, key)[0]
 
     first = jax.jit(jax.vmap(penalty_of_first))(jax.random.split(jax.random.key(5), MANY))
     share = np.clip(mixtures(first, 1.0) / (0.5 * np.std(np.asarray(real))), 1e-12, 1)
@@ -385,10 +396,10 @@ def all_penalties(logit_fn, real, fake, key):
     """Call all four, with keys of their own."""
     gp_key, dragan_key = jax.random.split(key)
     return (
-        penalties.r1_penalty(logit_fn, real),
-        penalties.r2_penalty(logit_fn, fake),
+        r1(logit_fn, real),
+        r2(logit_fn, fake),
         penalties.gradient_penalty(logit_fn, real, fake, key=gp_key),
-        penalties.dragan_penalty(logit_fn, real, key=dragan_key),
+        dragan(logit_fn, real, dragan_key),
     )
 
 
@@ -404,7 +415,7 @@ def test_penalties_are_one_float32_per_sample(shape, image_dtype, logit_dtype):
     assert [(r.shape, r.dtype) for r in results] == [(shape[:1], jnp.float32)] * 4
 
 
-@pytest.mark.parametrize("penalty", [penalties.r1_penalty, penalties.r2_penalty])
+@pytest.mark.parametrize("penalty", [r1, r2])
 def test_bfloat16_slopes_are_squared_and_summed_in_float32(penalty):
     w = jnp.full([8, 8, 1], 1.0078125, jnp.bfloat16)  # 1 + 2^-7, whose square bfloat16 cannot hold
     x = jnp.zeros([BATCH, 8, 8, 1], jnp.bfloat16)
@@ -460,11 +471,45 @@ def test_a_logit_function_of_a_wrong_shape_is_refused(index, wrong):
     received, logit_fn = WRONG_LOGITS[wrong]
     x = jnp.ones(GREY)
     call = [
-        lambda: penalties.r1_penalty(logit_fn, x),
-        lambda: penalties.r2_penalty(logit_fn, x),
+        lambda: r1(logit_fn, x),
+        lambda: r2(logit_fn, x),
         lambda: penalties.gradient_penalty(logit_fn, x, x, key=jax.random.key(0)),
-        lambda: penalties.dragan_penalty(logit_fn, x, key=jax.random.key(0)),
+        lambda: dragan(logit_fn, x, jax.random.key(0)),
     ][index]
     with pytest.raises(ValueError, match="shape") as raised:
         call()
     assert str(received) in str(raised.value)
+
+
+# The table, and a penalty's share of D's objective
+
+
+def test_the_table_names_each_penalty_by_its_weight():
+    assert {
+        "r1_gamma": penalties.r1_penalty,
+        "r2_gamma": penalties.r2_penalty,
+        "gp_weight": penalties.gradient_penalty,
+        "dragan_weight": penalties.dragan_penalty,
+    } == penalties.PENALTIES
+
+
+WEIGHTED = jax.jit(
+    lambda weight, curvature, real, fake: penalties.weighted(
+        Penalty(penalties.r1_penalty, weight), bowl(curvature), real, fake, key=jax.random.key(0)
+    )
+)
+
+
+@given(weight=floats(-5, 5), curvature=floats(-3, 3), real=images(), fake=images())
+def test_a_penaltys_share_is_its_weight_times_its_mean_over_the_batch(
+    weight, curvature, real, fake
+):
+    share = WEIGHTED(weight, curvature, real, fake)
+    assert (share.shape, share.dtype) == ((), jnp.float32)
+    close(share, weight * np.mean(curvature**2 * norm64(real) ** 2 / 2))
+
+
+def test_hand_computed_share():
+    # slopes (6, 8) and (2, 0): 50 and 2, whose mean is 26
+    x = jnp.array([[3.0, 4.0], [1.0, 0.0]])
+    assert WEIGHTED(0.5, 2.0, x, jnp.zeros((2, 2))) == pytest.approx(13.0, rel=1e-6)

@@ -9,6 +9,7 @@ import optax
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 from strategies import arrays, floats, seeds
 from tiny import (
     LATENT_DIM,
@@ -16,7 +17,9 @@ from tiny import (
     Call,
     assert_close,
     game,
+    linear_discriminator_by_class,
     normal,
+    painting_generator_by_class,
     quick_jit,
     scaling_generator,
     spied,
@@ -33,6 +36,7 @@ from gan_jax.sampling import (
     to_signed,
 )
 from gan_jax.steps import init_state
+from gan_jax.types import Batch
 
 # Pixels
 
@@ -76,7 +80,7 @@ LATENTS = quick_jit(partial(sample_latents, num=4096, dim=3))
 
 # Real batches
 
-SAMPLE_REAL = quick_jit(partial(sample_real, num=64))
+SAMPLE_REAL = quick_jit(lambda key, images: sample_real(key, Batch(images), 64).images)
 PICTURES = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 1)).astype(np.uint8)
 SOME_POINTS = normal(0, 9, 2)
 
@@ -107,7 +111,35 @@ def test_points_are_members_of_the_data_and_stay_as_they_are(seed):
     assert counts.max() > 1  # with replacement
 
 
-SAMPLE_TRIPLES = quick_jit(partial(sample_triples, num=64))
+@pytest.mark.parametrize("kind", [np.int32, np.int8, np.uint16, bool])
+def test_whole_numbers_whose_range_nobody_knows_are_refused(kind):
+    with pytest.raises(ValueError, match=f"uint8 pixels or floats, got {np.dtype(kind).name}"):
+        jax.eval_shape(partial(sample_real, num=2), jax.random.key(0), Batch(PICTURES.astype(kind)))
+
+
+LABELLED = {
+    "pictures": Batch(PICTURES, np.arange(9, dtype=np.int32)),
+    "points": Batch(SOME_POINTS, np.arange(9, dtype=np.int32)),
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+@given(seed=seeds())
+def test_a_real_sample_keeps_its_own_label_and_labels_change_no_draw(name, seed):
+    data = LABELLED[name]
+    batch = DRAW_REAL(jax.random.key(seed), data)
+    assert (batch.labels.shape, batch.labels.dtype) == ((64,), jnp.int32)
+    of_its_label = data.images[np.asarray(batch.labels)]
+    if name == "pictures":
+        of_its_label = to_signed(jnp.asarray(of_its_label))
+    np.testing.assert_allclose(batch.images, of_its_label, atol=1e-6)
+    plain = DRAW_REAL(jax.random.key(seed), Batch(data.images))
+    assert plain.labels is None
+    np.testing.assert_array_equal(plain.images, batch.images)
+
+
+DRAW_REAL = quick_jit(partial(sample_real, num=64))
+SAMPLE_TRIPLES = quick_jit(lambda key, images: sample_triples(key, Batch(images), 64).images)
 
 
 @given(seed=seeds())
@@ -121,10 +153,16 @@ def test_channels_of_triples_are_members_of_the_data_in_the_signed_range(seed):
 
 def test_channels_of_triples_are_independent_and_every_member_is_as_likely():
     num, data = 40_000, np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
-    triples = to_pixels(quick_jit(partial(sample_triples, num=num))(jax.random.key(0), data))
+    drawn = quick_jit(partial(sample_triples, num=num))(jax.random.key(0), Batch(data))
+    triples = to_pixels(drawn.images)
     codes = np.int64(triples.reshape(num, 3)) @ [16, 4, 1]
     counts = np.bincount(codes, minlength=64)
     assert np.abs(counts - num / 64).max() < 5 * np.sqrt(num / 64)
+
+
+def test_triples_of_labelled_data_are_without_labels():
+    # three digits have no one class
+    assert sample_triples(jax.random.key(0), LABELLED["pictures"], 2).labels is None
 
 
 def test_triples_are_a_function_of_their_key():
@@ -139,13 +177,14 @@ def test_triples_are_a_function_of_their_key():
 )
 def test_triples_of_what_is_not_grey_are_refused(data):
     with pytest.raises(ValueError, match=r"uint8 \[N, H, W, 1\], got"):
-        sample_triples(jax.random.key(0), data, 2)
+        sample_triples(jax.random.key(0), Batch(data), 2)
 
 
 def test_every_member_of_the_data_is_as_likely_as_any_other():
     keys = jax.random.split(jax.random.key(0), 200)
-    batches = quick_jit(jax.vmap(partial(sample_real, num=64), (0, None)))(keys, SOME_POINTS)
-    counts = members(np.asarray(batches).reshape(-1, 2), SOME_POINTS)
+    draw = jax.vmap(partial(sample_real, num=64), (0, None))
+    batches = quick_jit(draw)(keys, Batch(SOME_POINTS))
+    counts = members(np.asarray(batches.images).reshape(-1, 2), SOME_POINTS)
     expected = 200 * 64 / 9
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
 
@@ -155,7 +194,7 @@ def test_every_member_of_the_data_is_as_likely_as_any_other():
 
 def test_a_switch_selects_the_average_or_the_weights_themselves():
     gan = game(scaling_generator(), g_tx=optax.sgd(0.0))
-    state = quick_jit(partial(init_state, gan))(jax.random.key(0), jnp.zeros((1, 2)))
+    state = quick_jit(partial(init_state, gan))(jax.random.key(0), Batch(jnp.zeros((1, 2))))
     weights, average = np.float32([2.0, 3.0]), np.float32([5.0, 7.0])
     generator = state.generator._replace(params=weights)
     state = state._replace(generator=generator, ema_params=average)
@@ -170,12 +209,23 @@ def test_images_are_generated_in_inference_mode_one_by_one():
     gan = game(spied(from_linen(BatchNormGenerator()), calls))
 
     def both(key, z):
-        state = init_state(gan, key, jnp.zeros((4, 2)))
+        state = init_state(gan, key, Batch(jnp.zeros((4, 2))))
         return sample(gan, state, z), sample(gan, state, z[:1])
 
     together, alone = quick_jit(both)(jax.random.key(0), normal(0, 5, LATENT_DIM))
     np.testing.assert_allclose(together[:1], alone, rtol=1e-5, atol=1e-6)
     assert calls == [Call(5, train=False, keyed=False), Call(1, train=False, keyed=False)]
+
+
+@given(labels=npst.arrays(np.int32, 4, elements=st.integers(0, 2)))
+def test_images_are_generated_of_the_classes_that_are_asked_for(labels):
+    paintings = np.float32([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    gan = game(painting_generator_by_class(paintings), linear_discriminator_by_class(paintings))
+    state = init_state(gan, jax.random.key(0), Batch(jnp.zeros((4, 2)), jnp.zeros(4, jnp.int32)))
+    state = state._replace(ema_params=-state.ema_params)
+    z = jnp.zeros((4, LATENT_DIM))
+    np.testing.assert_array_equal(sample(gan, state, z, labels), -paintings[labels])
+    np.testing.assert_array_equal(sample(gan, state, z, labels, ema=False), paintings[labels])
 
 
 @pytest.mark.parametrize("shape", [(3, LATENT_DIM + 1), (3, 1), (LATENT_DIM,), (2, 3, LATENT_DIM)])

@@ -14,7 +14,8 @@ from gan_jax import losses
 from gan_jax.layers import Conv, ConvTranspose, Dropout
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks import from_linen
-from gan_jax.types import GAN, AdversarialLoss, Network
+from gan_jax.penalties import PENALTIES
+from gan_jax.types import GAN, AdversarialLoss, Network, Penalty
 
 BATCH = 4
 LATENT_DIM = 2
@@ -89,6 +90,36 @@ class SpectralDiscriminator(nn.Module):
         return nn.Dense(1, name="logit")(nn.leaky_relu(x, 0.2))[:, 0]
 
 
+class EmbeddingGenerator(nn.Module):
+    """Latents and classes to points: an embedding of the class is added to the hidden layer, before a batch norm."""
+
+    classes: int = 3
+    hidden: int = 5
+    couples_batch = True
+
+    @nn.compact
+    def __call__(self, latents, labels, *, train):
+        x = nn.Dense(self.hidden, name="project")(latents)
+        x = x + nn.Embed(self.classes, self.hidden, name="embed")(labels)
+        x = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-3, name="norm")(x)
+        return nn.Dense(2, name="output")(nn.leaky_relu(x, 0.2))
+
+
+class ProjectionDiscriminator(nn.Module):
+    """Points and classes to logits: features projected on an embedding of the class (Miyato and Koyama 2018)."""
+
+    classes: int = 3
+    hidden: int = 5
+    rate: float = 0.25
+
+    @nn.compact
+    def __call__(self, images, labels, *, train):
+        x = nn.Dense(self.hidden, name="dense")(images.reshape(images.shape[0], -1))
+        x = Dropout(self.rate, name="dropout")(nn.leaky_relu(x, 0.2), train=train)
+        direction = nn.Embed(self.classes, self.hidden, name="embed")(labels)
+        return nn.Dense(1, name="logit")(x)[:, 0] + jnp.sum(direction * x, axis=1)
+
+
 class ConvGenerator(nn.Module):
     """Latents to images [B, 4, 4, 1]."""
 
@@ -110,14 +141,19 @@ class ConvDiscriminator(nn.Module):
 
 
 def stateless(init_params: Callable, forward: Callable) -> Network:
-    """Make a network without Flax, dropout and statistics, from `key, x -> params` and `params, x -> y`."""
+    """Make a network without Flax, dropout and statistics, from `key, x -> params` and `params, x -> y`.
 
-    def init(key, x):
+    Of a network with labels, `forward` takes them third.
+    """
+
+    def init(key, x, labels=None):
+        del labels
         return init_params(key, x), {}
 
-    def apply(params, model_state, x, *, train, key=None):
+    def apply(params, model_state, x, labels=None, *, train, key=None):
         del train, key
-        return forward(params, x), model_state
+        inputs = (x,) if labels is None else (x, labels)
+        return forward(params, *inputs), model_state
 
     return Network(init, apply)
 
@@ -143,23 +179,39 @@ def painting_generator(paintings: Any) -> Network:
     return stateless(lambda key, z: jnp.asarray(paintings, jnp.float32), lambda theta, z: theta)
 
 
+def painting_generator_by_class(paintings: Any) -> Network:
+    """Image = theta[label] whatever the latents: what it makes tells the label that it was given."""
+    return stateless(
+        lambda key, z: jnp.asarray(paintings, jnp.float32), lambda theta, z, labels: theta[labels]
+    )
+
+
+def linear_discriminator_by_class(weights: Any) -> Network:
+    """Logit = w[label] . x: row k of its gradient by w is the images that it has seen as class k."""
+    return stateless(
+        lambda key, x: jnp.asarray(weights, jnp.float32),
+        lambda w, x, labels: jnp.sum(x * w[labels], axis=1),
+    )
+
+
 # Probes
 
 
 class Call(NamedTuple):
-    """One call of a network: how many samples, in which mode, with or without a key."""
+    """One call of a network: how many samples, in which mode, with or without a key and labels."""
 
     samples: int
     train: bool
     keyed: bool
+    labelled: bool = False
 
 
 def spied(network: Network, calls: list[Call]) -> Network:
     """Note every call while it is traced."""
 
-    def apply(params, model_state, x, *, train, key=None):
-        calls.append(Call(x.shape[0], train, key is not None))
-        return network.apply(params, model_state, x, train=train, key=key)
+    def apply(params, model_state, x, labels=None, *, train, key=None):
+        calls.append(Call(x.shape[0], train, key is not None, labels is not None))
+        return network.apply(params, model_state, x, labels, train=train, key=key)
 
     return network._replace(apply=apply)
 
@@ -167,10 +219,10 @@ def spied(network: Network, calls: list[Call]) -> Network:
 def pinned(network: Network, *, x: Any = None, key: Any = None) -> Network:
     """Give a network the same input, or the same dropout, in every call, whatever it is called with."""
 
-    def apply(params, model_state, given, *, train, key=None):
+    def apply(params, model_state, given, labels=None, *, train, key=None):
         chosen = given if x is None else x
         rng = key if pinned_key is None else jax.random.clone(pinned_key)
-        return network.apply(params, model_state, chosen, train=train, key=rng)
+        return network.apply(params, model_state, chosen, labels, train=train, key=rng)
 
     pinned_key = key
     return network._replace(apply=apply)
@@ -179,8 +231,8 @@ def pinned(network: Network, *, x: Any = None, key: Any = None) -> Network:
 def noisy(network: Network) -> Network:
     """Use up the key of every call, so that JAX sees a key used twice; Flax only folds numbers into its keys."""
 
-    def apply(params, model_state, x, *, train, key=None):
-        y, model_state = network.apply(params, model_state, x, train=train)
+    def apply(params, model_state, x, labels=None, *, train, key=None):
+        y, model_state = network.apply(params, model_state, x, labels, train=train)
         return y if key is None else y + jax.random.normal(key, y.shape), model_state
 
     return network._replace(apply=apply)
@@ -233,6 +285,19 @@ def game(
     )
 
 
+def paying(**weights: Any) -> tuple[Penalty, ...]:
+    """Give penalties by the names of their weights, `r1_gamma=1.0`; None leaves one out."""
+    return tuple(
+        Penalty(PENALTIES[name], weight) for name, weight in weights.items() if weight is not None
+    )
+
+
+def conditional_game(**options: Any) -> GAN:
+    """A game of labelled points: an embedding in G, a projection in D."""
+    options = {"ema_half_life_images": 20.0} | options
+    return game(from_linen(EmbeddingGenerator()), from_linen(ProjectionDiscriminator()), **options)
+
+
 def busy_game(**options: Any) -> GAN:
     """A game with everything that could leak: batch norm on both sides, dropout, momenta, a moving average."""
     options = {"ema_half_life_images": 20.0} | options
@@ -247,10 +312,10 @@ def normal(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def drawn_variables(network: Network, x: Any, seed: int = 0) -> tuple[Any, Any]:
+def drawn_variables(network: Network, *inputs: Any, seed: int = 0) -> tuple[Any, Any]:
     """Draw weights and state with NumPy, which costs no compilation: normal, and uniform in [0.5, 1.5)."""
     rng = np.random.default_rng(seed)
-    params, model_state = jax.eval_shape(network.init, jax.random.key(0), x)
+    params, model_state = jax.eval_shape(network.init, jax.random.key(0), *inputs)
     return (
         jax.tree.map(lambda p: np.float32(0.4 * rng.normal(size=p.shape)), params),
         jax.tree.map(lambda s: np.float32(rng.uniform(0.5, 1.5, s.shape)), model_state),

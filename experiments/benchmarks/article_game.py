@@ -7,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_jax import losses, rules
+from gan_jax import losses
 from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
 from gan_jax.networks import from_linen
+from gan_jax.rules import RULES
 from gan_jax.sampling import sample_real
 from gan_jax.steps import init_state, make_chunk
-from gan_jax.types import GAN
-
-RULES = {"article": rules.article, "alternating": rules.alternating, "one_stage": rules.one_stage}
+from gan_jax.types import GAN, Batch
 
 # Multiply-adds of one sample's forward pass at width 1, layer by layer: output pixels x taps x channels in x out.
 G_LAYERS = (100 * 25088, 49 * 9 * 512 * 256, 196 * 16 * 256 * 128, 784 * 25 * 128)
@@ -75,9 +74,9 @@ def gemm_peak(size: int = 2048, repetitions: int = 7) -> float:
 def make_runner(gan: GAN, rule: str, batch: int, num_steps: int):
     """Give a function that takes `num_steps` steps in one call and waits for them."""
     pixels = np.random.default_rng(0).integers(0, 256, (1000, 28, 28, 1), dtype=np.uint8)
-    data, key = jnp.asarray(pixels), jax.random.key(0)
-    images = jnp.zeros((batch, 28, 28, 1))
-    chunk = make_chunk(partial(RULES[rule], gan), partial(sample_real, num=batch), num_steps)
+    data, key = Batch(jnp.asarray(pixels)), jax.random.key(0)
+    images = Batch(jnp.zeros((batch, 28, 28, 1)))
+    chunk = make_chunk(gan, RULES[rule], sample_real, batch_size=batch, num_steps=num_steps)
     held = {"state": jax.jit(partial(init_state, gan))(key, images)}
 
     def run() -> None:

@@ -10,9 +10,9 @@ of JSON.
 from absl import flags
 
 from experiments.command import config as configs
-from experiments.command import program
+from experiments.command import program, shared_flags
 
-configs.define_flags()
+shared_flags.define_flags()
 REPETITIONS = flags.DEFINE_integer("repetitions", 3, "measured rounds", 1, 1000)
 
 

@@ -11,9 +11,9 @@ on the same data, in the same chunks, and does nothing else. Prints a table and 
 from absl import flags
 
 from experiments.command import config as configs
-from experiments.command import program
+from experiments.command import program, shared_flags
 
-configs.define_flags()
+shared_flags.define_flags()
 SHORT = flags.DEFINE_integer("short", 500, "steps of the run that is subtracted", 1, 10**6)
 LONG = flags.DEFINE_integer("long", 2500, "steps of the run that it is subtracted from", 2, 10**7)
 REPETITIONS = flags.DEFINE_integer("repetitions", 3, "measured rounds", 1, 1000)
@@ -81,17 +81,18 @@ def _bare(config: configs.Config, steps: int):
 
     from experiments.command import game
     from gan_jax import data as sources
-    from gan_jax.rules import real_batches_per_step
     from gan_jax.sampling import sample_real
     from gan_jax.steps import init_state, make_chunk
+    from gan_jax.types import Batch
 
     dataset = sources.load(config.dataset, split="train", data_dir=config.data_dir)
-    data, key = jnp.asarray(dataset.images), jax.random.key(config.seed)
-    gan, rule = game.build_gan(config, data.shape[1:]), game.UPDATES[config.update]
-    num = config.batch_size * real_batches_per_step(rule, gan)
-    chunk = make_chunk(partial(rule, gan), partial(sample_real, num=num), config.steps_per_call)
+    data, key = Batch(jnp.asarray(dataset.images)), jax.random.key(config.seed)
+    shape = data.images.shape[1:]
+    gan, rule = game.build_gan(config, shape), game.choose_rule(config)
+    sizes = {"batch_size": config.batch_size, "num_steps": config.steps_per_call}
+    chunk = make_chunk(gan, rule, sample_real, **sizes)
     init = jax.jit(partial(init_state, gan))
-    held = {"state": init(key, jnp.zeros((config.batch_size, *data.shape[1:])))}
+    held = {"state": init(key, Batch(jnp.zeros((config.batch_size, *shape))))}
 
     def run() -> None:
         for _ in range(steps // config.steps_per_call):

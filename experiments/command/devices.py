@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from experiments.command import interruption
 from experiments.command.config import INCIDENTAL, Config
 from experiments.command.program import UserError
 from gan_jax import parallel
@@ -47,6 +48,7 @@ def join(config: Config) -> None:
         return
     if jax.process_count() > 1:
         atexit.register(_leave)
+    interruption.end_at_once()  # JAX's runtime has taken SIGTERM for itself
 
 
 def _check(config: Config) -> None:
@@ -97,7 +99,7 @@ def _platforms() -> str:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def leaving_if_peers_are_lost() -> Iterator[None]:
     """End the program in one line where the block finds that another process is gone.
 
     At once, and not as an exception: what is under way, such as a save, would wait for that process.

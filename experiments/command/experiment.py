@@ -1,4 +1,4 @@
-"""What an experiment brings to the loop, and the run's random streams."""
+"""What an experiment is: its data, its game, and what is drawn and watched of it; and a run's random streams."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,45 +7,102 @@ from typing import Any, NamedTuple
 
 import jax
 
+from experiments.command import game
+from experiments.command.config import Config
 from gan_jax.data import Dataset
 from gan_jax.sampling import sample_real
-from gan_jax.types import GAN, GANState, Images
+from gan_jax.types import GAN, Batch, DrawReal, GANState, Rule
 
 Record = dict[str, Any]
 
 
-class Experiment(NamedTuple):
-    """What an experiment brings to the loop.
+class Source(NamedTuple):
+    """The real samples of a run, on the host: those it learns from, and others that it never sees."""
+
+    train: Dataset
+    held_out: Dataset | None = None
+
+
+class Observer(NamedTuple):
+    """What is drawn and watched of a run, from its own latents.
 
     Attributes:
-      name: as in `python -m experiments.<name>`.
-      dataset: the real samples.
-      gan: the game.
       draw: `(state, path)`, draw samples of a state as a picture, from the same latents every time.
       watch: `state -> record`, further quantities for each line of the log.
       warn: `record -> words or None`, what the student should know of a line.
       finish: `(state, folder)`, draw the picture that ends the run.
-      measure: `state -> number`, how far the samples are from the data, lower is better; None: not measurable.
+      measure: `state -> number`, how far the samples are from the data, lower is better; None: not asked for.
       measured: what that number is called in evaluations.jsonl.
-      draw_real: `(key, images of the dataset, num) -> real samples [num, ...]`.
     """
 
-    name: str
-    dataset: Dataset
-    gan: GAN
     draw: Callable[[GANState, Path], None]
     watch: Callable[[GANState], Record]
     warn: Callable[[Record], str | None]
     finish: Callable[[GANState, Path], None]
     measure: Callable[[GANState], float] | None = None
     measured: str = ""
-    draw_real: Callable[[jax.Array, jax.Array, int], Images] = sample_real
+
+
+class Experiment(NamedTuple):
+    """An experiment's functions. One run, many in one call, and a run read back all use these same ones.
+
+    A training program holds it as `EXPERIMENT`, where a run that is read back finds it.
+
+    Attributes:
+      name: of the program, as in `python -m experiments.<name>`.
+      kind: of its samples, as measuring.measures knows them: "images", "points" or "stacked_digits".
+      load: `config -> source`.
+      build: `(config, sample_shape) -> gan`. Of the flags in `TRACED`, the config may hold traced numbers.
+      observe: `(config, source, gan) -> observer`.
+      rule: `config -> rule`.
+      draw_real: `(key, data, num) -> batch`.
+      labelled: whether the samples' classes go with them to the players.
+    """
+
+    name: str
+    kind: str
+    load: Callable[[Config], Source]
+    build: Callable[[Config, tuple[int, ...]], GAN]
+    observe: Callable[[Config, Source, GAN], Observer]
+    rule: Callable[[Config], Rule] = game.choose_rule
+    draw_real: DrawReal = sample_real
+    labelled: bool = False
+
+
+class Task(NamedTuple):
+    """An experiment with the flags and the data of one run: everything that training is a function of."""
+
+    experiment: Experiment
+    config: Config
+    source: Source
+
+    @property
+    def data(self) -> Batch:
+        """The samples to learn from, as they go to the device."""
+        train = self.source.train
+        return Batch(train.images, train.labels if self.experiment.labelled else None)
+
+    @property
+    def sample(self) -> Batch:
+        """Shapes of one real sample, as `draw_real` makes it of the data."""
+        one = partial(self.experiment.draw_real, num=1)
+        drawn = jax.eval_shape(one, jax.random.key(0), self.data)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), drawn)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """The shape of one real sample, as `draw_real` makes it of the dataset."""
-        one = partial(self.draw_real, num=1)
-        return jax.eval_shape(one, jax.random.key(0), self.dataset.images).shape[1:]
+        """The shape of one real sample."""
+        return self.sample.images.shape
+
+    @property
+    def gan(self) -> GAN:
+        """The game."""
+        return self.experiment.build(self.config, self.sample_shape)
+
+    @property
+    def rule(self) -> Rule:
+        """How it is played."""
+        return self.experiment.rule(self.config)
 
 
 class Keys(NamedTuple):

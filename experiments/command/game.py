@@ -1,4 +1,4 @@
-"""From a `Config` to a `GAN`: where flags meet the library."""
+"""From a `Config` to a `GAN` and its rule: where flags meet the library."""
 
 import math
 
@@ -6,31 +6,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.command.config import CROSS_ENTROPIES, Config
+from experiments.command.config import CROSS_ENTROPIES, PENALTIES, Config, hidden_widths
 from experiments.command.program import UserError
-from gan_jax import losses, rules
-from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
-from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.models.unrolled import UnrolledDiscriminator, UnrolledGenerator
+from gan_jax import losses, penalties, rules
+from gan_jax.models import NETWORKS
+from gan_jax.models.options import PlayerOptions
 from gan_jax.networks import from_linen
 from gan_jax.steps import init_state
-from gan_jax.types import GAN, AdversarialLoss
-
-LOSSES = {
-    "non_saturating": losses.non_saturating,
-    "minimax": losses.minimax,
-    "least_squares": losses.least_squares,
-    "hinge": losses.hinge,
-    "wasserstein": losses.wasserstein,
-    "relativistic": losses.relativistic,
-}
-
-UPDATES = {
-    "alternating": rules.alternating,
-    "article": rules.article,
-    "one_stage": rules.one_stage,
-}
+from gan_jax.types import GAN, AdversarialLoss, Batch, Penalty, Rule
 
 
 def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
@@ -40,7 +23,7 @@ def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
       UserError: the network cannot make samples of that shape.
     """
     try:
-        generator, discriminator = _networks(config, sample_shape)
+        generator, discriminator = NETWORKS[config.network](_options(config, sample_shape))
     except ValueError as error:
         raise UserError(f"--network={config.network}: {error}") from error
     return GAN(
@@ -50,59 +33,46 @@ def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
         d_tx=_adam(config, config.d_lr),
         loss=_loss(config),
         latent_dim=config.latent_dim,
-        r1_gamma=config.r1_gamma,
-        r2_gamma=config.r2_gamma,
-        gp_weight=config.gp_weight,
-        dragan_weight=config.dragan_weight,
+        penalties=_penalties(config),
         ema_half_life_images=config.ema_half_life_images,
         n_dis=config.n_dis,
     )
 
 
-def _networks(config: Config, sample_shape: tuple[int, ...]):
-    dtype = jnp.dtype(config.dtype)
-    d_width = config.width if config.d_width is None else config.d_width
-    if config.network == "mlp":
-        hidden, d_hidden = ((max(1, round(128 * width)),) * 3 for width in (config.width, d_width))
-        bounded = len(sample_shape) == 3
-        start = {"dtype": dtype, "bias_std": config.bias_std}
-        generator = MLPGenerator(sample_shape, hidden, bounded=bounded, **start)
-        return generator, MLPDiscriminator(d_hidden, **start)
-    if len(sample_shape) != 3:
-        raise ValueError(f"needs images [H, W, C], got samples of shape {sample_shape}; try mlp")
-    height, width, channels = sample_shape
-    if config.network == "article":
-        if (height, width) != (28, 28):
-            raise ValueError(f"makes 28x28 images, got {height}x{width}; try dcgan or mlp")
-        generator = ArticleGenerator(config.width, channels, dtype)
-        return generator, ArticleDiscriminator(d_width, dtype=dtype)
-    if height != width:
-        raise ValueError(f"needs square images, got {height}x{width}; try mlp")
-    # Without batch norm where R1/R2 or a paired loss work on single samples (see docs/design.md).
-    batch_norm = config.loss != "relativistic"
-    if config.network == "unrolled":
-        if (height, width) != (28, 28):
-            raise ValueError(f"makes 28x28 images, got {height}x{width}; try dcgan or mlp")
-        bases = (max(1, round(8 * factor)) for factor in (config.width, d_width))
-        return _unrolled(config, channels, *bases, dtype)
-    base_g = max(1, round(32 * config.width))
-    base_d = max(1, round(64 * d_width))
-    generator = DCGANGenerator(height, channels, base_g, batch_norm, dtype)
-    return generator, DCGANDiscriminator(base_d, dtype)
+def choose_rule(config: Config) -> Rule:
+    """Give the update rule that --update names."""
+    return rules.RULES[config.update]
 
 
-def _unrolled(config: Config, channels: int, base_g: int, base_d: int, dtype):
+def _options(config: Config, sample_shape: tuple[int, ...]) -> PlayerOptions:
+    # Without batch norm where penalties or a paired loss work on single samples (see docs/design.md).
     paired = config.loss == "relativistic"
-    weights = (config.r1_gamma, config.r2_gamma, config.gp_weight, config.dragan_weight)
-    single = paired or config.update == "one_stage" or any(weight is not None for weight in weights)
-    generator = UnrolledGenerator(channels, base_g, not paired, dtype)
-    return generator, UnrolledDiscriminator(base_d, not single, dtype)
+    return PlayerOptions(
+        sample_shape,
+        width=config.width,
+        d_width=config.width if config.d_width is None else config.d_width,
+        g_hidden=hidden_widths(config.g_hidden),
+        d_hidden=hidden_widths(config.d_hidden),
+        bias_std=config.bias_std,
+        paired=paired,
+        uncoupled=bool(_penalties(config)) or config.update == "one_stage",
+        dtype=jnp.dtype(config.dtype),
+    )
+
+
+def _penalties(config: Config) -> tuple[Penalty, ...]:
+    weights = {name: getattr(config, name) for name in PENALTIES}
+    return tuple(
+        Penalty(penalties.PENALTIES[name], weight)
+        for name, weight in weights.items()
+        if weight is not None
+    )
 
 
 def _loss(config: Config) -> AdversarialLoss:
     if config.loss in CROSS_ENTROPIES:
-        return LOSSES[config.loss](config.real_label, config.fake_label)
-    return LOSSES[config.loss]()
+        return losses.LOSSES[config.loss](config.real_label, config.fake_label)
+    return losses.LOSSES[config.loss]()
 
 
 def _adam(config: Config, lr: float, warmup_steps: int = 0) -> optax.GradientTransformation:
@@ -126,24 +96,45 @@ def _warmed_up(schedule: optax.ScalarOrSchedule, steps: int) -> optax.Schedule:
     return rate
 
 
-def check(config: Config, gan: GAN, sample_shape: tuple[int, ...]) -> None:
+def check(config: Config, gan: GAN, rule: Rule, sample: Batch) -> None:
     """Trace one step without computing it, so that a game that cannot be played is refused before it starts.
+
+    Args:
+      config: the flags.
+      gan: the game.
+      rule: how it is played.
+      sample: shapes of one real sample, without a batch axis.
 
     Raises:
       UserError: the update rule, the loss, the penalties or the shapes do not fit together.
     """
-    rule = UPDATES[config.update]
-    batch = config.batch_size * rules.real_batches_per_step(rule, gan)
-    images = jax.ShapeDtypeStruct((batch, *sample_shape), jnp.float32)
     init_key, step_key = jax.random.split(jax.random.key(0))
+    state = shapes_of_state(gan, sample, config.batch_size, init_key)
 
-    def one_step(images):
-        return rule(gan, init_state(gan, init_key, images), images, key=step_key)
+    def one_step(state, batch):
+        return rule.step(gan, state, batch, key=step_key)
 
     try:
-        jax.eval_shape(one_step, images)
+        jax.eval_shape(one_step, state, batch_of(sample, config.batch_size * rule.batches(gan)))
     except ValueError as error:
         raise UserError(f"--update={config.update}: {error}") from error
+
+
+def shapes_of_state(gan: GAN, sample: Batch, batch_size: int, key: jax.Array):
+    """Give the shapes and types of a game's state.
+
+    Raises:
+      UserError: the players cannot take samples of that shape.
+    """
+    try:
+        return jax.eval_shape(lambda b: init_state(gan, key, b), batch_of(sample, batch_size))
+    except ValueError as error:
+        raise UserError(f"--network: {error}") from error
+
+
+def batch_of(sample: Batch, num: int) -> Batch:
+    """Give the shapes of a batch of so many samples."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((num, *leaf.shape), leaf.dtype), sample)
 
 
 def count_weights(tree) -> int:

@@ -1,18 +1,25 @@
 """The folder of many runs: one recipe, which runs it holds, which of them diverged. Each run has a folder inside."""
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.command.config import INCIDENTAL
 from experiments.command.program import UserError
 from experiments.many.members import Member
-from experiments.record.run_folder import write_text
+from experiments.record import schema
+from experiments.record.files import refuse_links_out, without_part, write_text
+from experiments.record.lock import LOCK, hold
+from experiments.record.resumption import PERIODS, resumable
 
 POPULATION = "population.json"
 DIVERGED = "diverged.json"  # name of a run -> what it said
-OURS = (POPULATION, DIVERGED, "summary.json", "seeds.png", "curves.png")
+OURS = (POPULATION, DIVERGED, LOCK, "summary.json", "seeds.png", "curves.png")
+PATIENCE = 120  # seconds in which another command has read and written what the folder holds
+REMEDY = "remove it to have it written anew"
 
 
 class Population(NamedTuple):
@@ -34,8 +41,35 @@ def is_population(folder: Path) -> bool:
     return (folder / POPULATION).is_file()
 
 
+@contextlib.contextmanager
+def claimed(folder: Path, asked: list[Member], *, writes: bool) -> Iterator[Population]:
+    """Check that a folder is new or holds runs of the same recipe, and hold it while what it holds is written anew.
+
+    Several commands may train in one folder. Between reading and writing, none may come in.
+
+    Args:
+      folder: which.
+      asked: the runs of this command.
+      writes: whether this process writes; one that only reads holds nothing.
+
+    Raises:
+      UserError: it holds something else. Nothing has been written.
+    """
+    known = claim(folder, asked)
+    with _held(folder) if writes else contextlib.nullcontext():
+        yield claim(folder, asked) if writes else known
+
+
+def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
+    refusal = f"another command has not let go of {folder} for {PATIENCE} seconds: end it"
+    return hold(folder, patience=PATIENCE, refusal=refusal)
+
+
 def claim(folder: Path, asked: list[Member]) -> Population:
     """Check that the folder is new or holds runs of the same recipe; nothing is written.
+
+    Returns:
+      What it holds, with the recipe as it is now: periods and --num_steps may differ as they may in a single run.
 
     Raises:
       UserError: it holds something else.
@@ -46,26 +80,43 @@ def claim(folder: Path, asked: list[Member]) -> Population:
         )
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--workdir={folder} is a file: choose a folder")
+    _refuse_links(folder, (member.name for member in asked))
     if not is_population(folder):
         _refuse_strangers(folder, asked)
         return Population(recipe_of(asked[0]), {}, [])
-    known = read(folder)
-    recipe = recipe_of(asked[0])
-    differing = [
-        f"--{name} (there {known.recipe.get(name)}, here {recipe.get(name)})"
-        for name in sorted({*known.recipe, *recipe})
-        if known.recipe.get(name) != recipe.get(name)
-    ]
-    if differing:
+    known, recipe = read(folder), recipe_of(asked[0])
+    reasons = _objections(folder, known, recipe)
+    if reasons:
         raise UserError(
-            f"{folder} holds runs of another configuration: {'; '.join(differing)}. Choose another --workdir"
+            f"{folder} holds runs of another configuration: {'; '.join(reasons)}. Choose another --workdir"
         )
-    return known
+    return known._replace(recipe=recipe)
+
+
+def _objections(folder: Path, known: Population, recipe: dict[str, Any]) -> list[str]:
+    """Say what keeps the runs of a folder from going on with a recipe: the first run's reasons that has any."""
+    for name, swept in known.members.items() or [("", {})]:
+        there, here = known.recipe | swept, recipe | swept
+        step = _steps_taken(folder / name) if there.get("num_steps") != here.get("num_steps") else 0
+        if reasons := resumable(there, here, step):
+            return reasons
+    return []
+
+
+def _steps_taken(run: Path) -> int:
+    from gan_jax.checkpoint import Checkpoints  # imports JAX
+
+    return max(Checkpoints(run / "checkpoints").steps(), default=0)
+
+
+def steps_asked_of(population: Population, name: str) -> int | None:
+    """Say how many steps a run of a folder is to take, by the command that last trained there."""
+    return population.members[name].get("num_steps", population.recipe.get("num_steps"))
 
 
 def recipe_of(member: Member) -> dict[str, Any]:
-    """Give the flags that make a recipe: all but the seed, what is swept, and where things lie."""
-    apart = {"seed", *INCIDENTAL, *member.swept}
+    """Give the flags that make a recipe: neither the seed nor what is swept, nor where things lie or how often."""
+    apart = {"seed", *INCIDENTAL, *PERIODS, *member.swept}
     flags = dataclasses.asdict(member.config)
     recipe = {name: value for name, value in flags.items() if name not in apart}
     return recipe | {"sweep": sorted(member.swept)}
@@ -74,9 +125,7 @@ def recipe_of(member: Member) -> dict[str, Any]:
 def _refuse_strangers(folder: Path, asked: list[Member]) -> None:
     ours = {*OURS, *(member.name for member in asked)}
     entries = folder.iterdir() if folder.is_dir() else ()
-    strangers = sorted(
-        e.name for e in entries if e.name.strip(".").removesuffix(".part") not in ours
-    )
+    strangers = sorted({without_part(entry.name) for entry in entries} - ours)
     if strangers:
         raise UserError(
             f"--workdir={folder} holds other files ({strangers[0]}, ...): choose an empty folder"
@@ -100,19 +149,19 @@ def read(folder: Path) -> Population:
     """Read what a folder holds.
 
     Raises:
-      UserError: its population.json is damaged.
+      UserError: its population.json is damaged, or a run in it lies elsewhere.
     """
-    found = _read(folder / POPULATION)
-    try:
-        population = Population(**found)
-        names = [name for group in population.groups for name in group]
-        if not all(isinstance(swept, dict) for swept in population.members.values()):
-            raise TypeError("the flags of a run are no table")
-        if sorted(names) != sorted(population.members) or not isinstance(population.recipe, dict):
-            raise TypeError("groups and members do not agree")
-    except (TypeError, AttributeError) as error:
-        raise _damaged(folder / POPULATION, error) from error
+    file = folder / POPULATION
+    found = schema.read(file, schema.POPULATION, REMEDY)
+    population = Population(found["recipe"], found["members"], found["groups"])
+    if sorted(name for group in population.groups for name in group) != sorted(population.members):
+        raise schema.damaged(file, "groups and members do not agree", REMEDY)
+    _refuse_links(folder, population.members)
     return population
+
+
+def _refuse_links(folder: Path, names: Iterable[str]) -> None:
+    refuse_links_out(folder, (folder / name for name in names))
 
 
 def read_diverged(folder: Path) -> dict[str, str]:
@@ -121,27 +170,15 @@ def read_diverged(folder: Path) -> dict[str, str]:
     Raises:
       UserError: the file is damaged.
     """
-    found = _read(folder / DIVERGED) if (folder / DIVERGED).is_file() else {}
+    file = folder / DIVERGED
+    found = schema.read(file, schema.DIVERGED, REMEDY) if file.is_file() else {}
     return {name: said for name, said in found.items() if (folder / name).is_dir()}
 
 
 def note_divergence(folder: Path, name: str, message: str) -> None:
     """Count a run as diverged: the same command does not try it again, since the same bits would follow."""
-    _write(folder / DIVERGED, read_diverged(folder) | {name: message})
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text())
-        if not isinstance(found, dict):
-            raise TypeError("it holds no table")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _damaged(file, error) from error
-    return found
-
-
-def _damaged(file: Path, error: Exception) -> UserError:
-    return UserError(f"{file} is damaged ({error}): remove it to have it written anew")
+    with _held(folder):
+        _write(folder / DIVERGED, read_diverged(folder) | {name: message})
 
 
 def _write(file: Path, table: dict[str, Any]) -> None:

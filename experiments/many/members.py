@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments.command import config as configs
+from experiments.command import shared_flags, usage
 from experiments.command.config import Config
 from experiments.command.program import UserError
 
@@ -33,9 +34,14 @@ class Member(NamedTuple):
 
 def define_flags() -> None:
     """Define the shared flags, and those that ask for many runs."""
-    configs.define_flags()
+    shared_flags.define_flags()
     if "seeds" in flags.FLAGS:
         return
+    with usage.group("many runs"):
+        _define()
+
+
+def _define() -> None:
     flags.DEFINE_string(
         "seeds", None, "train a run for each of these seeds, as in 0..9 or 0,3,7; then measure all and sum up"
     )  # fmt: skip

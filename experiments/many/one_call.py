@@ -11,60 +11,65 @@ import time
 from collections.abc import Callable
 from functools import cache, partial
 from operator import itemgetter
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from experiments.command import interruption
-from experiments.command.config import Config
-from experiments.command.experiment import Experiment, Record
-from experiments.command.game import UPDATES, build_gan, check
-from experiments.training import loop as driver
+from experiments.command.config import PENALTIES
+from experiments.command.experiment import Record, Task
+from experiments.command.game import check
+from experiments.training import loop
+from experiments.training.chunk import assemble
 from experiments.training.console import Console
 from experiments.training.divergence import DivergedError
 from experiments.training.run import Run
 from gan_jax import parallel
 from gan_jax.population import run_population
-from gan_jax.rules import real_batches_per_step
-from gan_jax.types import Array, GANState, Key
+from gan_jax.types import GAN, Batch, GANState, Key
 
 # Flags that may differ between runs of one compiled call: numbers that the game takes as traced scalars.
-TRACED = (
-    *("r1_gamma", "r2_gamma", "gp_weight", "dragan_weight", "ema_half_life_images"),
-    *("g_lr", "d_lr", "b1", "b2", "adam_eps"),
-)
-
+TRACED = (*PENALTIES, "ema_half_life_images", "g_lr", "d_lr", "b1", "b2", "adam_eps")
 
 Note = Callable[[str, str], None]  # name of a run, what it said when it diverged
 
 
-class Together:
+def can_trace(task: Task, swept: list[str]) -> bool:
+    """Whether an experiment builds its game from traced numbers, as a compiled call over several of them needs."""
+
+    def build(values: list[jax.Array]) -> int:
+        _build(task, dict(zip(swept, values, strict=True)))
+        return 0
+
+    try:
+        jax.eval_shape(build, [0.5 for _ in swept])
+    except jax.errors.JAXTypeError:  # float(weight), if weight > 0, ...
+        return False
+    return True
+
+
+def _build(task: Task, hyper: dict[str, jax.Array]) -> GAN:
+    config = dataclasses.replace(task.config, **hyper)
+    return task.experiment.build(config, task.sample_shape)
+
+
+class RunsInOneCall:
     """Runs that advance as one; `lost` has the runs that diverged."""
 
-    def __init__(
-        self, runs: list[Run], config: Config, experiment: Experiment, data: Array, note: Note
-    ) -> None:
+    def __init__(self, runs: list[Run], task: Task, data: Batch, note: Note) -> None:
         self.runs, self.lost = runs, []
         self._note = note
-        self.config, self._data = config, data
+        self.config, self._data = task.config, data
         swept = [name for name in TRACED if len({getattr(r.config, name) for r in runs}) > 1]
         self._hyper = {
             name: jnp.asarray([getattr(run.config, name) for run in runs]) for name in swept
         }
-        shape = experiment.sample_shape
-        draw = partial(
-            experiment.draw_real,
-            num=config.batch_size * real_batches_per_step(UPDATES[config.update], experiment.gan),
-        )
+        build, draw = partial(_build, task), task.experiment.draw_real
 
-        def build(hyper: dict[str, Any]):
-            return build_gan(dataclasses.replace(config, **hyper), shape)
-
-        def chunk(states, hyper, data: Array, keys: Key, num_steps: int):
-            rule = UPDATES[config.update]
+        def chunk(states, hyper, data: Batch, keys: Key, num_steps: int):
+            sizes = {"batch_size": task.config.batch_size, "num_steps": num_steps}
             states, metrics = run_population(
-                build, rule, draw, states, hyper, data, num_steps, keys=keys
+                build, task.rule, draw, states, hyper, data, keys=keys, **sizes
             )
             return states, metrics, _unstack(states, len(runs))
 
@@ -97,7 +102,7 @@ class Together:
         first = self.runs[0]
         self.console.say(
             f"{'going on' if common else 'starting'} after step {common} with {len(self.runs)} runs in one call, in "
-            f"{first.folder.path.parent}"
+            f"{first.report.folder.path.parent}"
         )
 
     def advance(self, num_steps: int) -> None:
@@ -126,11 +131,11 @@ class Together:
 
     def _lose(self, run: Run, error: DivergedError) -> None:
         self.lost.append(run)
-        self._note(run.folder.path.name, str(error))
-        self.console.say(f"{run.folder.path.name} {error}")
+        self._note(run.report.folder.path.name, str(error))
+        self.console.say(f"{run.report.folder.path.name} {error}")
 
     def _log(self) -> None:
-        records = [run.last_record for run in self.runs if run not in self.lost]
+        records = [run.report.last_record for run in self.runs if run not in self.lost]
         if records[0].get("step") == self.step:
             self.console.log(_middle(records))
 
@@ -155,45 +160,43 @@ class Together:
                 run.finish()
 
 
-def play(configs: list[Config], experiments: list[Experiment], note: Note) -> int:
+def play(tasks: list[Task], note: Note) -> int:
     """Train runs that differ in seeds and traced numbers only, on one device.
 
     Args:
-      configs: of the runs.
-      experiments: theirs, on the same data.
+      tasks: the runs, on the same data.
       note: told at once of every run that diverges: the name of its folder, and what it said.
 
     Returns:
       The exit code.
 
     Raises:
-      UserError: as `driver.train`.
+      UserError: as `loop.train`.
     """
-    config, experiment = configs[0], experiments[0]
-    driver.use_compilation_cache(config)
-    check(config, experiment.gan, experiment.sample_shape)
+    first = tasks[0]
+    loop.use_compilation_cache(first.config)
+    check(first.config, first.gan, first.rule, first.sample)
     mesh = parallel.make_mesh(1)
-    data = parallel.replicate(experiment.dataset.images, mesh)
+    data = parallel.replicate(first.data, mesh)
+    compiled = assemble(first, mesh)
     with contextlib.ExitStack() as held:
         runs = [
-            held.enter_context(driver.open_run(own_config, own, mesh, data, quiet=True))
-            for own_config, own in zip(configs, experiments, strict=True)
+            held.enter_context(loop.open_run(task, compiled, data, quiet=True)) for task in tasks
         ]
         interrupted = held.enter_context(interruption.listening())
-        together = Together(runs, config, experiment, data, note)
-        return _loop(together, config.num_steps, interrupted)
+        return _loop(RunsInOneCall(runs, first, data, note), interrupted)
 
 
-def _loop(together: Together, num_steps: int, interrupted: interruption.Interruption) -> int:
+def _loop(together: RunsInOneCall, interrupted: interruption.Interruption) -> int:
     together.start()
-    while together.step < num_steps:
-        try:
-            together.advance(driver.next_chunk(together.config, together.step))
-        except DivergedError:  # nothing is left to train
-            return 0
+    while together.step < together.config.num_steps:
         if interrupted.signal:
             together.stop(interrupted)
             return interrupted.exit_code
+        try:
+            together.advance(loop.next_chunk(together.config, together.step))
+        except DivergedError:  # nothing is left to train
+            return 0
     together.finish()
     return interrupted.exit_code
 

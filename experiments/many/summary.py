@@ -1,13 +1,14 @@
 """What many runs come to: every measure over the seeds, the share of successes, and pictures of all runs."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.command.program import UserError
 from experiments.many import folder as population_folder
-from experiments.measuring import measure as measured
-from experiments.measuring.measure import Request, Result
+from experiments.measuring import evaluation
+from experiments.measuring.evaluation import Request, Result
 from experiments.record.run_folder import RunFolder, read_run, write_text
 from gan_jax.checkpoint import CheckpointError, Checkpoints
 
@@ -41,7 +42,7 @@ def conclude(folder: Path, names: list[str], request: Request) -> None:
             continue
         try:
             _check_finished(folder / name)
-            results[name] = measured.measure_run(folder / name, request)
+            results[name] = evaluation.evaluate_run(folder / name, request)
             print(_line(name, results[name][-1]), flush=True)
         except (UserError, CheckpointError) as error:
             left_out[name] = str(error)
@@ -49,21 +50,27 @@ def conclude(folder: Path, names: list[str], request: Request) -> None:
     groups = [
         summarise(checkpoint, _label(swept, members), members, results, lost, left_out)
         for members in _by_recipe(names, swept)
-        for checkpoint in ("best", "last")
-        if checkpoint == "last" or any(len(results.get(name, ())) > 1 for name in members)
+        for checkpoint in _checkpoints(results.get(name, ()) for name in members)
     ]
     for group in groups:
         print(table(group))
     write_text(folder / "summary.json", json.dumps(groups, indent=2, allow_nan=False) + "\n")
-    _draw_seeds(folder, [group for group in groups if group["checkpoint"] == "last"])
+    drawn = groups[-1]["checkpoint"]
+    _draw_seeds(folder, [group for group in groups if group["checkpoint"] == drawn])
     print(f"wrote {folder}/summary.json, with pictures of what was measured and logged")
 
 
 def _check_finished(folder: Path) -> None:
     num_steps = read_run(folder)["config"].get("num_steps")
     newest = max(Checkpoints(folder / "checkpoints").steps(), default=0)
-    if newest != num_steps:
+    if newest < num_steps:
         raise UserError(f"it has taken {newest} of {num_steps} steps")
+
+
+def _checkpoints(results: Iterable[Sequence[Result]]) -> list[str]:
+    """Name the checkpoints that were measured of runs of one recipe, the last one last."""
+    found = {result["checkpoint"]: None for of_a_run in results for result in of_a_run}
+    return sorted(found or ["last"], key=lambda name: name == "last")
 
 
 def _by_recipe(names: list[str], swept: dict[str, dict[str, Any]]) -> list[list[str]]:
@@ -89,10 +96,10 @@ def summarise(
     """Sum up runs that differ in their seeds only.
 
     Args:
-      checkpoint: "last", or "best" for the best checkpoint of those runs that chose one.
+      checkpoint: which is summed up; where a run has no other best than its last, that is taken.
       label: what the runs have in common against others.
       names: of the runs.
-      results: name -> what `measured.measure_run` gave.
+      results: name -> what `evaluation.evaluate_run` gave.
       lost: runs that diverged. They have no measures, and are no successes.
       left_out: runs that are not finished or cannot be measured, and why. They do not count.
 
@@ -101,9 +108,7 @@ def summarise(
     """
     from gan_jax.evaluation.bootstrap import summarise_seeds
 
-    chosen = {
-        name: results[name][0 if checkpoint == "best" else -1] for name in names if name in results
-    }
+    chosen = {name: _of(checkpoint, results[name]) for name in names if name in results}
     diverged = [name for name in names if name in lost]
     group: dict[str, Any] = {
         "label": label, "checkpoint": checkpoint, "runs": list(chosen), "diverged": diverged,
@@ -129,6 +134,10 @@ def summarise(
             "floor": row["floor"],
         }
     return group
+
+
+def _of(checkpoint: str, results: list[Result]) -> Result:
+    return next((r for r in results if r["checkpoint"] == checkpoint), results[-1])
 
 
 def _success(chosen: dict[str, Result], num_diverged: int) -> dict[str, Any]:

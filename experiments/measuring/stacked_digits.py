@@ -4,17 +4,32 @@ Each channel is read by the frozen classifier of the data set. Its mistakes inve
 histogram, so every figure is to be read beside its floor, the same measure of real triples.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.measuring.measures import RESAMPLES, Value, Values
-from gan_jax import data
-from gan_jax.evaluation.bootstrap import Interval, bootstrap_interval
+from experiments.measuring.measure import (
+    HIGHER,
+    LOWER,
+    RESAMPLES,
+    Kind,
+    Measure,
+    Value,
+    Values,
+    Watch,
+    Yardstick,
+    as_pixels,
+    with_centred_interval,
+    with_interval,
+)
+from gan_jax.data import Dataset
 from gan_jax.evaluation.coverage import histogram_kl, stacked_coverage
-from gan_jax.evaluation.features import SHA256, FeatureNetwork, embed, load_features
+from gan_jax.evaluation.features import IMAGE_SHAPE, SHA256, FeatureNetwork, embed, load_features
 from gan_jax.sampling import sample_triples
+from gan_jax.types import Batch
 
 UNSURE = 0.9  # a digit is read unsurely if no class has this probability
 
@@ -25,9 +40,9 @@ def classifier(dataset: str) -> FeatureNetwork:
 
 
 def read(network: FeatureNetwork, samples: np.ndarray) -> np.ndarray:
-    """Give the class probabilities [N, 3, 10] of the channels of samples [N, 28, 28, 3]."""
-    channels = np.moveaxis(np.asarray(samples), 3, 1).reshape(-1, 28, 28, 1)
-    return embed(network, channels)[1].reshape(-1, 3, 10)
+    """Give the class probabilities [N, 3, 10] of the channels of samples [N, 28, 28, 3], pixels or in [-1, 1]."""
+    channels = np.moveaxis(as_pixels(samples), 3, 1).reshape(-1, 28, 28, 1)
+    return embed(network, channels, signed=True)[1].reshape(-1, 3, 10)
 
 
 def frequencies(labels: np.ndarray) -> np.ndarray:
@@ -36,52 +51,71 @@ def frequencies(labels: np.ndarray) -> np.ndarray:
     return np.einsum("a,b,c->abc", share, share, share).reshape(-1)
 
 
-def coverage(probabilities: np.ndarray, labels: np.ndarray) -> Values:
+def coverage(
+    train: np.ndarray, unseen: np.ndarray, samples: np.ndarray, resamples: int = RESAMPLES
+) -> Values:
     """Count modes and compute both KL and the unsure share, with their intervals.
 
     Args:
-      probabilities: [N, 3, 10], from `read`.
-      labels: [M], of the training images.
+      train: [1000], shares of the triples among the training digits.
+      unseen: not looked at.
+      samples: class probabilities [N, 3, 10], from `read`.
+      resamples: of the intervals.
 
     Returns:
       `modes`; `mode_kl` to uniform (the published figure); `mode_kl_digits` to the training digits' frequencies, which
       a perfect sampler has; `unsure`, the share of digits of which the classifier is less than 90 % sure.
     """
-    codes = probabilities.argmax(axis=-1) @ np.array([100, 10, 1])
-    found = stacked_coverage(probabilities)
-    expected = frequencies(labels)
+    del unseen
+    codes = samples.argmax(axis=-1) @ np.array([100, 10, 1])
 
-    def counts(codes: np.ndarray) -> np.ndarray:
-        return np.bincount(codes, minlength=1000)
+    def over_codes(statistic: Callable[[np.ndarray], float]) -> Value:
+        def of(codes: np.ndarray) -> float:
+            return statistic(np.bincount(codes, minlength=1000))
 
-    def interval(statistic, value: float) -> Value:
-        # Resampled sets repeat samples, which loses modes and raises KL: moved back around the value.
-        low, high = bootstrap_interval(statistic, codes, num_resamples=RESAMPLES)
-        shift = value - 0.5 * (low + high)
-        return Value(value, Interval(low + shift, high + shift))
+        return with_centred_interval(of(codes), of, codes, resamples)
 
-    unsure = (probabilities.max(axis=-1) < UNSURE).mean(axis=1)
+    unsure = (samples.max(axis=-1) < UNSURE).mean(axis=1)
     return {
-        "modes": interval(lambda c: float((counts(c) > 0).sum()), float(found.modes)),
-        "mode_kl": interval(lambda c: histogram_kl(counts(c), np.ones(1000)), found.kl),
-        "mode_kl_digits": interval(
-            lambda c: histogram_kl(counts(c), expected), histogram_kl(counts(codes), expected)
-        ),
-        "unsure": Value(float(unsure.mean()), bootstrap_interval(np.mean, unsure)),
+        "modes": over_codes(lambda counts: float((counts > 0).sum())),
+        "mode_kl": over_codes(lambda counts: histogram_kl(counts, np.ones(1000))),
+        "mode_kl_digits": over_codes(lambda counts: histogram_kl(counts, train)),
+        "unsure": with_interval(unsure.mean(), np.mean, unsure, 5 * resamples),
     }
 
 
-def evaluate(dataset: str, data_dir: str, samples: np.ndarray) -> tuple[dict, Values, Values]:
-    """Measure samples [N, 28, 28, 3], and as many triples of test images in their place.
+def watch_kl(train: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Make the function that --eval_every calls: KL to uniform."""
+    del train
+    return lambda samples: stacked_coverage(samples).kl
 
-    Returns:
-      The facts of the classifier, the values, and the floors.
-    """
-    network = classifier(dataset)
-    train, test = (
-        data.load(dataset, split=split, data_dir=data_dir) for split in ("train", "test")
-    )
-    draw = jax.jit(partial(sample_triples, num=len(samples)))
-    unseen = draw(jax.random.key(0), test.images)
-    values, floors = (coverage(read(network, images), train.labels) for images in (samples, unseen))
-    return {"features": network.name, "features_sha256": network.sha256}, values, floors
+
+def refusal(name: str, shape: tuple[int, ...]) -> str:
+    """Say why no triples of digits can be read."""
+    triple = (*IMAGE_SHAPE[:2], 3)
+    return "" if shape == triple else f"digits are read from images {triple}"
+
+
+def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
+    """Take the frequencies of the training digits' triples, and the network that reads digits."""
+    network = load_features(features) if features else classifier(train.name)
+    facts = {"features": network.name, "features_sha256": network.sha256}
+    return Yardstick(frequencies(train.labels), partial(read, network), facts)
+
+
+def unseen(test: Dataset, num: int) -> np.ndarray:
+    """Draw triples of test digits."""
+    draw = jax.jit(partial(sample_triples, num=num))
+    return np.asarray(draw(jax.random.key(0), Batch(test.images)).images)
+
+
+def num_samples(config: Any) -> int:
+    """Give the published number: of the unrolled networks' table, or of the other one."""
+    return 25_600 if config.network == "unrolled" else 26_000
+
+
+KIND = Kind("stacked_digits", refusal, num_samples, yardstick, unseen)
+DIRECTIONS = {"modes": HIGHER, "mode_kl": LOWER, "mode_kl_digits": LOWER, "unsure": LOWER}
+MEASURES = (
+    Measure("stacked", ("stacked_digits",), DIRECTIONS, coverage, 1, Watch("mode_kl", watch_kl)),
+)

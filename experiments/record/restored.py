@@ -1,4 +1,4 @@
-"""A run read back from its folder: configuration, game, and the newest sound state."""
+"""A run read back from its folder: configuration, experiment, game, and the newest sound state."""
 
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -8,32 +8,45 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.command.config import Config
-from experiments.command.game import build_gan
+from experiments.command.experiment import Experiment
+from experiments.command.game import shapes_of_state
 from experiments.command.program import UserError
+from experiments.record.program_of_run import experiment_of
 from experiments.record.run_folder import read_run
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.sampling import sample
-from gan_jax.steps import init_state
-from gan_jax.types import GAN, GANState, Latents
+from gan_jax.types import GAN, Batch, GANState, Labels, Latents
 
 
 class RestoredRun(NamedTuple):
-    """A run's configuration, game and state after `step`."""
+    """A run's configuration, experiment, game and state after `step`."""
 
     config: Config
     facts: dict
+    experiment: Experiment
     gan: GAN
     state: GANState
     step: int
 
-    def generate(self, latents: Latents, *, ema: bool = True, batch: int = 256) -> np.ndarray:
+    def generate(
+        self,
+        latents: Latents,
+        labels: Labels | None = None,
+        *,
+        ema: bool = True,
+        batch: int = 256,
+    ) -> np.ndarray:
         """Generate samples in batches of one size, so that one program serves all: [N, ...]."""
-        padded = jnp.pad(latents, ((0, -len(latents) % batch), (0, 0)))
-        one_batch = jax.jit(lambda state, z: sample(self.gan, state, z, ema=ema))
-        parts = [
-            jax.device_get(one_batch(self.state, padded[i : i + batch]))
-            for i in range(0, len(padded), batch)
-        ]
+
+        def pad(array: jax.Array) -> jax.Array:
+            return jnp.pad(array, ((0, -len(array) % batch), *[(0, 0)] * (array.ndim - 1)))
+
+        given = jax.tree.map(pad, (latents, labels))
+        one_batch = jax.jit(lambda state, z, y: sample(self.gan, state, z, y, ema=ema))
+        parts = []
+        for start in range(0, len(given[0]), batch):
+            z, y = jax.tree.map(lambda array, i=start: array[i : i + batch], given)
+            parts.append(jax.device_get(one_batch(self.state, z, y)))
         return np.concatenate(parts)[: len(latents)]
 
 
@@ -45,25 +58,28 @@ def restore_run(path: Path, *, step: int | None = None) -> RestoredRun:
       step: the checkpoint to read; None for the newest sound one.
 
     Raises:
-      UserError: the folder is no run, or was written by another version of this code, or has no checkpoint.
+      UserError: the folder is no run, or was written by another version of this code, or has no checkpoint, or its
+        program is not to be found.
       CheckpointError: none of its checkpoints is sound.
     """
     facts = read_run(path)
+    experiment = experiment_of(facts, path)
     try:
         config = _configuration(facts["config"])
         shape = tuple(facts["dataset"]["shape"])
-        gan = build_gan(config, shape)
-        like = jax.ShapeDtypeStruct((config.batch_size, *shape), jnp.float32)
-        shapes = jax.eval_shape(lambda images: init_state(gan, jax.random.key(0), images), like)
+        gan = experiment.build(config, shape)
+        labels = jax.ShapeDtypeStruct((), jnp.int32) if experiment.labelled else None
+        one = Batch(jax.ShapeDtypeStruct(shape, jnp.float32), labels)
+        shapes = shapes_of_state(gan, one, config.batch_size, jax.random.key(0))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
             f"{path}/run.json is damaged, or of another version of gan_jax: {reason}"
         ) from error
-    restored = Checkpoints(path / "checkpoints").restore(shapes, step=step)
+    restored = Checkpoints(path / "checkpoints").restore_players(shapes, step=step)
     if restored is None:
         raise UserError(f"{path} has no checkpoint yet: let the run reach --checkpoint_every steps")
-    return RestoredRun(config, facts, gan, restored.state, restored.step)
+    return RestoredRun(config, facts, experiment, gan, restored.state, restored.step)
 
 
 def _configuration(saved: dict[str, Any]) -> Config:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import math
 import os
@@ -10,13 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.command.config import Config, differing_flags, to_flagfile
+from experiments.command.config import Config, to_flagfile
 from experiments.command.program import UserError
+from experiments.record import schema
+from experiments.record.files import refuse_links_out, without_part, write_text
+from experiments.record.lock import LOCK, hold
+from experiments.record.resumption import PERIODS, continued_with, current_flags, resumable
 
-# What a run that was killed before it could write run.json may have left.
-BEFORE_THE_FIRST_STEP = frozenset(
-    (".lock", "samples", "tensorboard", "flagfile.txt", ".flagfile.txt.part", ".run.json.part")
-)
+# What a run that was killed before it could write run.json may have left, or a part of it.
+BEFORE_THE_FIRST_STEP = frozenset((LOCK, "samples", "tensorboard", "flagfile.txt", "run.json"))
+# Of a file of lines that is damaged.
+REMEDY = "put back a copy, or remove it to go on without its lines"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,19 +52,47 @@ class RunFolder:
         pictures = (self.path / "samples").glob("*.png")
         return sorted((p for p in pictures if p.stem.isdecimal()), key=lambda p: int(p.stem))
 
-    def describe(self, config: Config, facts: Mapping[str, Any]) -> None:
-        """Write flagfile.txt and run.json, once; a resumed run keeps those of its start."""
+    def describe(self, config: Config, facts: Mapping[str, Any], step: int = 0) -> list[str]:
+        """Write flagfile.txt and run.json. A run that goes on keeps those of its start, but for flags that may differ.
+
+        Args:
+          config: the flags given now, which `claim` has let pass.
+          facts: of the run, as this process sees them.
+          step: from which it goes on.
+
+        Returns:
+          A line for each flag that is another from here on. flagfile.txt has its new value, and run.json notes it
+          under "continued".
+        """
+        now = dataclasses.asdict(config)
         if not (self.path / "run.json").exists():
             write_text(self.path / "flagfile.txt", to_flagfile(config))
-            record = {"config": dataclasses.asdict(config), **facts}
-            write_text(self.path / "run.json", json.dumps(record, indent=2) + "\n")
+            self._write_record({"config": now, **facts})
+            return []
+        record = _read_record(self.path)
+        before = current_flags(record)
+        changed = continued_with(before, now)
+        if changed:
+            write_text(self.path / "flagfile.txt", to_flagfile(config))
+            continued = [*record.get("continued", ()), {"step": step, "flags": changed}]
+            self._write_record(record | {"continued": continued})
+        return [_in_words(name, before.get(name), value) for name, value in changed.items()]
+
+    def _write_record(self, record: Mapping[str, Any]) -> None:
+        write_text(self.path / "run.json", json.dumps(record, indent=2) + "\n")
 
     def append_metrics(self, record: Mapping[str, Any]) -> int:
-        """Add a line to metrics.jsonl (strict JSON: not a number becomes null); return the file's new length."""
-        line = json.dumps({k: _finite_or_none(v) for k, v in record.items()}, allow_nan=False)
+        """Add a line to metrics.jsonl (strict JSON: not a number becomes null); return the file's new length.
+
+        Raises:
+          UserError: it cannot be written.
+          ValueError: a value is no number.
+        """
+        kept = {name: _finite_or_none(value) for name, value in record.items()}
+        schema.METRICS_LINE(kept, "")
         try:
             with self.metrics.open("ab") as file:
-                file.write(line.encode() + b"\n")
+                file.write(_line(kept))
                 return file.tell()
         except OSError as error:
             raise UserError(
@@ -79,139 +110,134 @@ class RunFolder:
             return
         kept = self.metrics.read_bytes()[:length]
         if len(kept) < length:
-            raise _damaged(self.metrics, f"it has {len(kept)} bytes, expected at least {length}")
-        _read_lines(self.metrics, kept)
+            how = f"it has {len(kept)} bytes, expected at least {length}"
+            raise schema.damaged(self.metrics, how, REMEDY)
+        schema.read_lines(self.metrics, kept, schema.METRICS_LINE, REMEDY)
         if self.metrics.stat().st_size > length:
             os.truncate(self.metrics, length)
 
     def append_evaluation(self, record: Mapping[str, Any]) -> None:
         """Add a line to evaluations.jsonl."""
-        with self.evaluations.open("a") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+        with self.evaluations.open("ab") as file:
+            file.write(_line(record))
 
-    def cut_evaluations(self, step: int) -> None:
-        """Drop the evaluations made after the checkpoint from which a run goes on."""
-        kept = [record for record in self.read_evaluations() if record["step"] <= step]
+    def cut_evaluations(self, step: int, measure: str | None = None) -> None:
+        """Drop the evaluations made after the checkpoint from which a run goes on.
+
+        Raises:
+          UserError: see `read_evaluations`.
+        """
+        kept = [record for record in self.read_evaluations(measure) if record["step"] <= step]
         if self.evaluations.exists():
-            write_text(self.evaluations, "".join(json.dumps(record) + "\n" for record in kept))
+            write_text(self.evaluations, "".join(_line(record).decode() for record in kept))
 
-    def read_evaluations(self) -> list[dict[str, Any]]:
-        """Read every whole line of evaluations.jsonl; a line cut short by a dying process is none."""
+    def read_evaluations(self, measure: str | None = None) -> list[dict[str, Any]]:
+        """Read every whole line of evaluations.jsonl; a line cut short by a dying process is none.
+
+        Args:
+          measure: what each line must have beside its step; None: anything.
+
+        Raises:
+          UserError: a line is damaged, or lacks the measure.
+        """
         if not self.evaluations.exists():
             return []
         raw = self.evaluations.read_bytes()
-        return _read_lines(self.evaluations, raw[: raw.rfind(b"\n") + 1])
+        whole = raw[: raw.rfind(b"\n") + 1]
+        check = schema.evaluations_line(measure)
+        return schema.read_lines(self.evaluations, whole, check, REMEDY)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read every line of metrics.jsonl."""
+        """Read every line of metrics.jsonl.
+
+        Raises:
+          UserError: a line is damaged.
+        """
         if not self.metrics.exists():
             return []
-        return _read_lines(self.metrics, self.metrics.read_bytes())
+        raw = self.metrics.read_bytes()
+        return schema.read_lines(self.metrics, raw, schema.METRICS_LINE, REMEDY)
 
 
 @contextlib.contextmanager
 def claim(config: Config) -> Iterator[RunFolder]:
     """Hold the run folder against other processes, having checked that it is new or belongs to this configuration.
 
-    The lock is the operating system's, so a process that died holds nothing.
-
     Raises:
       UserError: the folder holds something else, a run of another configuration, or a run under way.
+      CheckpointError: checkpoints cannot be kept in a folder of this name.
     """
-    path = Path(config.workdir).expanduser().resolve()
-    _check_owner(path, config)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("a")
-    except OSError as error:
-        raise UserError(f"cannot write to --workdir={path}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"another process is running in {path}: wait, or choose --workdir"
-            ) from error
+    from gan_jax.checkpoint.paths import check_folder  # loads JAX, which --help does not wait for
+
+    path = check_folder(Path(config.workdir).expanduser())
+    check_owner(path, config)
+    refusal = f"another process is running in {path}: wait, or choose --workdir"
+    with hold(path, patience=0, refusal=refusal):
+        check_owner(path, config)  # again: now nobody else writes
         (path / "samples").mkdir(exist_ok=True)
         yield RunFolder(path)
 
 
-def _check_owner(path: Path, config: Config) -> None:
+def check_owner(path: Path, config: Config) -> None:
+    """Check that a folder is new, or holds a run that may go on with these flags; nothing is written.
+
+    Raises:
+      UserError: it holds something else, or what is written into it would lie elsewhere.
+    """
     if not path.exists():
         return
     if not path.is_dir():
         raise UserError(f"--workdir={path} is a file: choose a folder")
+    refuse_links_out(path, _written(path))
     if not (path / "run.json").exists():
-        strangers = {entry.name for entry in path.iterdir()} - BEFORE_THE_FIRST_STEP
-        if strangers:
+        entries = {without_part(entry.name) for entry in path.iterdir()}
+        if strangers := sorted(entries - BEFORE_THE_FIRST_STEP):
             raise UserError(
-                f"--workdir={path} holds other files ({sorted(strangers)[0]}, ...): choose an empty folder"
+                f"--workdir={path} holds other files ({strangers[0]}, ...): choose an empty folder"
             )
         return
-    differing = differing_flags(config, read_run(path)["config"])
-    if differing:
+    from gan_jax.checkpoint import Checkpoints  # imports JAX
+
+    newest = max(Checkpoints(path / "checkpoints").steps(), default=0)
+    reasons = resumable(read_run(path)["config"], dataclasses.asdict(config), newest)
+    if reasons:
         raise UserError(
-            f"{path} holds a run of another configuration: {'; '.join(differing)}. "
+            f"{path} holds a run of another configuration: {'; '.join(reasons)}. "
             "Choose another --workdir, or remove that folder"
         )
 
 
+def _written(path: Path) -> Iterator[Path]:
+    """List what is written as it is: all else is replaced, which leaves alone what a link points to."""
+    run = RunFolder(path)
+    yield from (path / LOCK, run.metrics, run.evaluations, path / "samples", path / "tensorboard")
+
+
 def read_run(path: Path) -> dict[str, Any]:
-    """Read a run folder's run.json.
+    """Read a run folder's run.json; its "config" has the flags with which the run was last continued.
 
     Raises:
       UserError: the folder is no run, or its run.json is damaged.
     """
+    record = _read_record(path)
+    return record | {"config": current_flags(record)}
+
+
+def _read_record(path: Path) -> dict[str, Any]:
     file = path / "run.json"
     if not file.is_file():
         raise UserError(f"{path} is not a run folder: it has no run.json")
-    try:
-        run = json.loads(file.read_text())
-        _check_facts(run)
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise UserError(f"{file} is damaged ({error}): restore it from a copy") from error
-    return run
+    return schema.read(file, schema.RUN, "restore it from a copy")
 
 
-def _check_facts(run: dict[str, Any]) -> None:
-    kinds = {"config": dict, "dataset": dict, "versions": dict, "devices": list}
-    for name, kind in kinds.items():
-        if not isinstance(run[name], kind) or not run[name]:
-            raise TypeError(f"{name} is {run[name]!r:.40}")
-    shape = run["dataset"]["shape"]
-    if not (isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape) and shape):
-        raise TypeError(f"the shape of the samples is {shape!r:.40}")
-    if not isinstance(run["dataset"]["sha256"], str):
-        raise TypeError("the checksum of the data is no text")
+def _in_words(name: str, before: Any, now: Any) -> str:
+    line = f"--{name} was {before} and is {now} from here on"
+    cuts = name in PERIODS
+    return f"{line}: the rest of the run may differ in its last bits" if cuts else line
 
 
-def _read_lines(file: Path, raw: bytes) -> list[dict[str, Any]]:
-    """Read one JSON object with a step from each line.
-
-    Raises:
-      UserError: a line holds something else.
-    """
-    records = []
-    for number, line in enumerate(raw.splitlines(), 1):
-        try:
-            records.append(json.loads(line))
-            int(records[-1]["step"])
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise _damaged(file, f"line {number}: {error}") from error
-    return records
-
-
-def _damaged(file: Path, how: str) -> UserError:
-    return UserError(
-        f"{file} is damaged ({how}): put back a copy, or remove it to go on without its lines"
-    )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text)
-    os.replace(beside, path)
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
 def _finite_or_none(value: Any) -> Any:

@@ -6,7 +6,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,20 +16,24 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh
 
 from experiments.command.config import Config
-from experiments.command.game import UPDATES, build_gan, check
+from experiments.command.experiment import Experiment, Source, Task
+from experiments.command.game import build_gan, check
 from experiments.command.program import UserError
+from experiments.training.chunk import assemble
 from experiments.training.loop import next_chunk
 from gan_jax import layers, parallel
 from gan_jax.convolution import Lowering
-from gan_jax.rules import real_batches_per_step
-from gan_jax.sampling import sample_real
-from gan_jax.steps import init_state, make_chunk
+from gan_jax.data import Dataset
 
 DATA_SHAPES = {  # training sets, so that none need be at hand: uint8 [N, H, W, C]
     "digits": (1500, 28, 28, 1),
     "mnist": (60000, 28, 28, 1),
     "fashion_mnist": (60000, 28, 28, 1),
 }
+
+
+# A run of which only shapes exist: nothing is loaded and nobody watches.
+FROM_SHAPES = Experiment("tpu_check", "images", None, build_gan, None)
 
 
 class Chip(NamedTuple):
@@ -138,23 +141,17 @@ def lower_chunk(config: Config, where: Slice) -> jax.stages.Lowered:
     """
     if config.dataset not in DATA_SHAPES:
         raise UserError(f"--dataset={config.dataset}: shapes are known of {', '.join(DATA_SHAPES)}")
-    data_shape = DATA_SHAPES[config.dataset]
-    gan = build_gan(config, data_shape[1:])
-    check(config, gan, data_shape[1:])
-    rule, everywhere = UPDATES[config.update], parallel.replicated(where.mesh)
-    divided = parallel.over_batch(gan, where.mesh, config.batch_size)
-    draw = partial(sample_real, num=config.batch_size * real_batches_per_step(rule, divided))
-    step = parallel.keep_replicated(partial(rule, divided), where.mesh)
-    chunk = make_chunk(step, draw, next_chunk(config, 0))
+    images = jax.ShapeDtypeStruct(DATA_SHAPES[config.dataset], jnp.uint8)
+    task = Task(FROM_SHAPES, config, Source(Dataset(images, None, config.dataset, "")))
+    check(config, task.gan, task.rule, task.sample)
+    assembled = assemble(task, where.mesh)
+    everywhere = parallel.replicated(where.mesh)
 
     def place(shape: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=everywhere)
 
-    key = jax.eval_shape(jax.random.key, 0)
-    like = jax.ShapeDtypeStruct((config.batch_size, *data_shape[1:]), jnp.float32)
-    state = jax.eval_shape(partial(init_state, gan), key, like)
-    data = jax.ShapeDtypeStruct(data_shape, jnp.uint8)
-    return chunk.lower(*jax.tree.map(place, (state, data, key)))
+    data, key = jax.tree.map(place, (task.data, jax.eval_shape(jax.random.key, 0)))
+    return assembled.chunk(next_chunk(config, 0)).lower(assembled.shapes, data, key)
 
 
 def compile_chunk(config: Config, where: Slice, lowering: Lowering = "auto") -> Report:

@@ -6,44 +6,48 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-from jax.sharding import Mesh
 
 from experiments.command import devices, interruption
 from experiments.command.config import Config
-from experiments.command.experiment import Experiment
+from experiments.command.experiment import Task
 from experiments.command.game import check
 from experiments.command.program import UserError
 from experiments.record import run_folder
 from experiments.record.run_folder import RunFolder
-from experiments.training.console import tensorboard
+from experiments.training.chunk import Compiled, assemble
+from experiments.training.console import Console, tensorboard
 from experiments.training.divergence import DivergedError
+from experiments.training.report import Report
 from experiments.training.run import Run
 from gan_jax import parallel
 from gan_jax.checkpoint import Checkpoints
+from gan_jax.types import Batch
 
 
-def train(config: Config, experiment: Experiment) -> int:
+def train(task: Task) -> int:
     """Train to the end, or from where an earlier process stopped; return the exit code.
 
     Raises:
       UserError: the configuration cannot be run, the folder is not this run's, or the run diverged.
     """
-    code = play(config, experiment)
+    code = play(task)
     devices.part()
     return code
 
 
-def play(config: Config, experiment: Experiment) -> int:
+def play(task: Task) -> int:
     """Train as `train` does, in a process that has more to do afterwards."""
+    config = task.config
     use_compilation_cache(config)
-    with devices.together():
-        devices.check_alike(config, experiment.dataset.sha256)
-        check(config, experiment.gan, experiment.sample_shape)
+    with devices.leaving_if_peers_are_lost():
+        devices.check_alike(config, task.source.train.sha256)
+        check(config, task.gan, task.rule, task.sample)
         mesh = devices.choose_mesh(config)
+        data = parallel.replicate(task.data, mesh)
         with (
-            open_run(config, experiment, mesh) as run,
+            open_run(task, assemble(task, mesh), data) as run,
             interruption.listening() as interrupted,
-            devices.together(),  # again: here nothing that waits is left on the way out
+            devices.leaving_if_peers_are_lost(),  # again: here nothing that waits is left on the way out
         ):
             return _loop(config, run, interrupted)
 
@@ -51,37 +55,33 @@ def play(config: Config, experiment: Experiment) -> int:
 def _loop(config: Config, run: Run, interrupted: interruption.Interruption) -> int:
     run.start()
     while run.step < config.num_steps:
-        try:
-            run.advance(next_chunk(config, run.step))
-        except DivergedError as error:
-            if config.on_divergence == "stop":
-                raise DivergedError(_remedy(error, run.folder)) from error
-            run.roll_back(error)
         if number := devices.highest(interrupted.signal or 0):  # whoever was asked, all stop
             interrupted.signal = signal.Signals(number)
             run.stop(interrupted)
             return interrupted.exit_code
+        try:
+            run.advance(next_chunk(config, run.step))
+        except DivergedError as error:
+            if config.on_divergence == "stop":
+                raise DivergedError(_remedy(error, run.report.folder)) from error
+            run.roll_back(error)
     run.finish()
     return interrupted.exit_code  # a signal on the way out, too, ends a command of many runs
 
 
 @contextlib.contextmanager
-def open_run(
-    config: Config,
-    experiment: Experiment,
-    mesh: Mesh,
-    data: jax.Array | None = None,
-    quiet: bool = False,
-) -> Iterator[Run]:
-    """Claim a run's folder and set up what the run needs; `data` may lie on the devices already."""
+def open_run(task: Task, compiled: Compiled, data: Batch, quiet: bool = False) -> Iterator[Run]:
+    """Claim a run's folder and set up what the run needs; `data` lie on the devices."""
+    config, writes = task.config, devices.is_writer()
     with (
         _folder(config) as folder,
         Checkpoints(folder.checkpoints) as checkpoints,
         tensorboard(folder.path, config.tensorboard) as write_events,
     ):
-        if data is None:
-            data = parallel.replicate(experiment.dataset.images, mesh)
-        yield Run(config, experiment, mesh, folder, checkpoints, write_events, data, quiet)
+        observer = task.experiment.observe(config, task.source, task.gan)
+        console = Console(config.num_steps, quiet or not writes, silent=not writes)
+        report = Report(folder, observer, console, write_events, compiled.images_per_step)
+        yield Run(task, compiled, data, checkpoints, report)
 
 
 def next_chunk(config: Config, step: int) -> int:

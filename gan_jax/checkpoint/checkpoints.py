@@ -7,13 +7,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import jax
-import numpy as np
-
-from gan_jax.checkpoint import disk, leaves
-from gan_jax.checkpoint.error import CheckpointError, brief
+from gan_jax.checkpoint import disk, leaves, players
+from gan_jax.checkpoint.error import CheckpointError
+from gan_jax.checkpoint.paths import check_folder
+from gan_jax.checkpoint.processes import everywhere
+from gan_jax.checkpoint.writer import Writer
+from gan_jax.types import GANState
 
 FORMAT = 1
+
+_Select = Callable[[leaves.Record], leaves.Record]  # the leaves that are wanted
 
 
 class Restored(NamedTuple):
@@ -36,11 +39,12 @@ class Checkpoints:
 
         Args:
           folder: where the checkpoints are, or will be from the first save on.
+
+        Raises:
+          CheckpointError: checkpoints cannot be kept in a folder of this name; see `paths.check_folder`.
         """
-        self.folder = Path(folder).resolve()
-        self._writer: Any = None  # Orbax's manager, from the first save on
-        self._measures: dict[int, float] = {}  # the writer's
-        self._unsound: list[int] = []  # to be set aside at the next save
+        self.folder = check_folder(folder)
+        self._writer = Writer(self.folder)
 
     def __enter__(self) -> Self:
         return self
@@ -63,13 +67,13 @@ class Checkpoints:
         """List the steps of which there is a checkpoint, in rising order.
 
         Waits for the last save. Leaves out the checkpoints that the last `restore` has skipped; for the others
-        that they are sound is not checked.
+        that they are sound is not checked: `restore` does that.
 
         Raises:
           CheckpointError: the last save failed, or the folder is there and cannot be listed.
         """
-        self._wait()
-        return [step for step in disk.list_steps(self.folder) if step not in self._unsound]
+        self.wait()
+        return [step for step in disk.list_steps(self.folder) if step not in self._writer.unsound]
 
     def best_step(self) -> int | None:
         """Return which of `steps` has the lowest measure; None if no checkpoint has a legible one.
@@ -96,34 +100,37 @@ class Checkpoints:
           The state, bit for bit as it was saved, with its metadata and step; None if there is no checkpoint.
 
         Raises:
-          CheckpointError: none of the checkpoints is sound, `step` is not among them, or one belongs to
-            another kind of state: ".step has int32[], expected float32[]".
+          CheckpointError: none of the checkpoints is sound, `step` is not among them or not sound, or one belongs
+            to another kind of state: ".step has int32[], expected float32[]".
         """
-        self.close()
-        steps = disk.list_steps(self.folder)
-        if len(set(_everywhere(zlib.crc32(str(steps).encode())))) > 1:
-            raise CheckpointError(f"not all processes see the same checkpoints in {self.folder}")
-        if step is not None and step not in steps:
-            raise CheckpointError(f"no checkpoint of step {step} in {self.folder}, but of {steps}")
-        skipped = []
-        for candidate in steps[::-1] if step is None else [step]:
-            restored, reason = self._read(candidate, like_state)
-            if all(_everywhere(restored is not None)):
-                break
-            restored = None
-            skipped.append(candidate)
-            report(f"skipped checkpoint {self.folder / str(candidate)}: {reason}")
-        if step is None:
-            self._unsound = skipped
-        if skipped and restored is None:
-            # Has a run saved meanwhile, and deleted what was being read?
-            if steps != disk.list_steps(self.folder):
-                return self.restore(like_state, step=step, report=report)
-            raise CheckpointError(
-                f"no sound checkpoint in {self.folder} among steps {sorted(skipped)}: "
-                "put back a copy of the folder, or move it away to start anew"
-            )
-        return restored if steps else None
+        return self._restore(like_state, _all_leaves, step, report)
+
+    def restore_players(
+        self,
+        like_state: GANState,
+        *,
+        step: int | None = None,
+        report: Callable[[str], None] = print,
+    ) -> Restored | None:
+        """Read what sampling and measuring need of the newest checkpoint in which it is sound.
+
+        That is everything but the optimizers' states, which are neither compared nor read: the run may have had
+        other optimizers than `like_state`, and damage to their states does not matter.
+
+        Args:
+          like_state: see `restore`; its optimizers' states are not looked at.
+          step: see `restore`.
+          report: see `restore`.
+
+        Returns:
+          As `restore`, with `()` for `opt_state` in both players.
+
+        Raises:
+          CheckpointError: see `restore`. Another architecture is told by its first leaf that differs:
+            ".generator.params['w'] has float32[3,4], expected float32[3,5]".
+        """
+        like_state = players.without_optimizers(like_state)
+        return self._restore(like_state, players.without_optimizers_leaves, step, report)
 
     def save(
         self, step: int, state: Any, metadata: Mapping[str, Any], *, measure: float | None = None
@@ -150,27 +157,16 @@ class Checkpoints:
             )
         measure = None if measure is None or math.isnan(measure) else float(measure)
         arrays, record = leaves.to_host(state)
-        sealed = disk.seal(
-            {
-                "format": FORMAT,
-                "step": step,
-                "measure": measure,
-                "leaves": record,
-                "metadata": dict(metadata),
-            }
-        )
-        try:
-            self._write(step, arrays, sealed, measure)
-        except Exception as error:  # whatever Orbax and the file system raise
-            self._fail(f"saving step {step} in {self.folder} failed", error)
+        body = {"format": FORMAT, "step": step, "measure": measure, "leaves": record}
+        self._writer.save(arrays, {**body, "metadata": dict(metadata)})
 
     def wait(self) -> None:
-        """Return when the last save is on disk.
+        """Return when the last save is on disk. The first save of a process is read back, too.
 
         Raises:
-          CheckpointError: it failed. Earlier checkpoints are as they were.
+          CheckpointError: it failed, or what was saved cannot be read. Earlier checkpoints are as they were.
         """
-        self._wait()
+        self._writer.wait()
 
     def close(self) -> None:
         """Wait until the last save is on disk. Saving again afterwards is allowed.
@@ -178,70 +174,61 @@ class Checkpoints:
         Raises:
           CheckpointError: the last save failed. Earlier checkpoints are as they were.
         """
-        self._wait()
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
+        self._writer.close()
 
-    def _read(self, step: int, like_state: Any) -> tuple[Restored | None, str]:
+    def _restore(
+        self, like_state: Any, select: _Select, step: int | None, report: Callable[[str], None]
+    ) -> Restored | None:
+        self.close()
+        steps = disk.list_steps(self.folder)
+        if len(set(everywhere(zlib.crc32(str(steps).encode())))) > 1:
+            raise CheckpointError(f"not all processes see the same checkpoints in {self.folder}")
+        if step is not None and step not in steps:
+            raise CheckpointError(f"no checkpoint of step {step} in {self.folder}, but of {steps}")
+        skipped = []
+        for candidate in steps[::-1] if step is None else [step]:
+            restored, reason = self._read(candidate, like_state, select)
+            if all(everywhere(restored is not None)):
+                break
+            restored = None
+            skipped.append(candidate)
+            report(f"skipped checkpoint {self.folder / str(candidate)}: {reason}")
+        if step is None:
+            self._writer.unsound = skipped
+        if skipped and restored is None:
+            # Has a run saved meanwhile, and deleted what was being read?
+            if steps != disk.list_steps(self.folder):
+                return self._restore(like_state, select, step, report)
+            raise CheckpointError(self._none_sound(step, steps))
+        return restored if steps else None
+
+    def _none_sound(self, step: int | None, steps: list[int]) -> str:
+        if step is None:
+            return (
+                f"no sound checkpoint in {self.folder} among steps {steps}: "
+                "put back a copy of the folder, or move it away to start anew"
+            )
+        others = [other for other in steps if other != step]
+        return f"the checkpoint of step {step} in {self.folder} is not sound; others are of steps {others}"
+
+    def _read(self, step: int, like_state: Any, select: _Select) -> tuple[Restored | None, str]:
         """Return a checkpoint, or None and the reason."""
+        where = f"checkpoint {self.folder / str(step)}"
         try:
             record = disk.read_record(self.folder, step)
             if record["format"] != FORMAT:
-                where = f"checkpoint {self.folder / str(step)}"
                 raise CheckpointError(f"{where} has format {record['format']}, expected {FORMAT}")
-            if difference := leaves.compare(record["leaves"], like_state):
-                raise CheckpointError(f"checkpoint {self.folder / str(step)}: {difference}")
-            arrays = disk.read_arrays(self.folder, step)
+            selected = select(record["leaves"])
+            if difference := leaves.compare(selected, like_state):
+                raise CheckpointError(f"{where}: {difference}")
+            arrays = disk.read_arrays(self.folder, step, leaves.with_bytes(selected))
         except disk.UnsoundError as error:
             return None, str(error)
-        if difference := leaves.damage(record["leaves"], arrays):
+        if difference := leaves.damage(selected, arrays):
             return None, difference
-        state = leaves.to_state(record["leaves"], arrays, like_state)
+        state = leaves.to_state(selected, arrays, like_state)
         return Restored(state, record["metadata"], step), "another process could not read it"
 
-    def _write(
-        self,
-        step: int,
-        arrays: dict[str, np.ndarray],
-        sealed: dict[str, Any],
-        measure: float | None,
-    ) -> None:
-        ocp = disk.import_orbax()
-        if self._writer is None:
-            if jax.process_index() == 0:
-                for unsound in self._unsound:
-                    disk.set_aside(self.folder, unsound)
-            _everywhere(True)  # nobody lists the folder before that is done
-            self._unsound = []
-            self._measures = disk.read_measures(self.folder, disk.list_steps(self.folder))
-            self._writer = disk.open_writer(self.folder, self._measures)
-        if measure is not None:
-            self._measures[step] = measure
-        items = {"state": ocp.args.PyTreeSave(arrays), "record": ocp.args.JsonSave(sealed)}
-        self._writer.save(step, args=ocp.args.Composite(**items), force=True)  # copies the arrays
 
-    def _wait(self) -> None:
-        if self._writer is not None:
-            try:
-                self._writer.wait_until_finished()
-            except Exception as error:  # whatever Orbax and the file system raise
-                self._fail(f"the last save in {self.folder} failed", error)
-
-    def _fail(self, what: str, error: Exception) -> None:
-        writer, self._writer = self._writer, None  # the next save opens another, which cleans up
-        try:
-            if writer is not None:
-                writer.close()
-        except Exception as repeated:  # Orbax may raise the same once more
-            del repeated
-        raise CheckpointError(f"{what}: {brief(error)}; earlier checkpoints are kept") from error
-
-
-def _everywhere(value: int) -> list[int]:
-    """Return every process's value; waits for all processes."""
-    if jax.process_count() == 1:
-        return [value]
-    from jax.experimental import multihost_utils  # slow to import, and rarely needed
-
-    return multihost_utils.process_allgather(np.uint32(value)).tolist()
+def _all_leaves(record: leaves.Record) -> leaves.Record:
+    return record

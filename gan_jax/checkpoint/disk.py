@@ -1,22 +1,16 @@
-"""What is on disk: folders named by step, their records, Orbax's reader and writer, and what is kept."""
+"""What is on disk: folders named by step, their records and their arrays."""
 
-import asyncio
-import errno
 import importlib
 import json
-import logging
-import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from gan_jax.checkpoint.error import CheckpointError, brief
-
-NEWEST = 2  # checkpoints kept besides the best one
+from gan_jax.checkpoint.orbax_arrays import array_handler, import_orbax
 
 
 class UnsoundError(Exception):
@@ -38,7 +32,16 @@ def list_steps(folder: Path) -> list[int]:
         return []
     except OSError as error:
         raise CheckpointError(f"cannot list the checkpoints in {folder}: {brief(error)}") from error
-    return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
+    return sorted(int(name) for name in names if is_step(name))
+
+
+def is_step(name: str) -> bool:
+    """Say whether a folder of this name is a checkpoint: a number as Python writes it.
+
+    Args:
+      name: without its folder.
+    """
+    return name.isdecimal() and name == str(int(name))
 
 
 def seal(body: dict[str, Any]) -> dict[str, Any]:
@@ -82,22 +85,29 @@ def read_record(folder: Path, step: int) -> dict[str, Any]:
     return body
 
 
-def read_arrays(folder: Path, step: int) -> dict[str, np.ndarray]:
+def read_arrays(
+    folder: Path, step: int, names: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
     """Read a checkpoint's arrays, whatever they are now.
 
     Args:
       folder: of all checkpoints of a run.
       step: which checkpoint.
+      names: of those to be read, the others may be damaged; None for all. Names that are not there are left out.
 
     Raises:
       UnsoundError: Orbax cannot read them.
     """
-    ocp = import_orbax()
+    restore = import_orbax().args.PyTreeRestore
+    wanted = {} if names is None else {"item": dict.fromkeys(names, 0), "partial_restore": True}
     path = importlib.import_module("etils.epath").Path(folder / str(step) / "state")
     try:
         # The handler itself: no barrier between processes, of which one may fail and leave the others waiting.
-        arrays = _array_handler(ocp).restore(path, args=ocp.args.PyTreeRestore())
-        return {name: np.asarray(array) for name, array in arrays.items()}
+        arrays = array_handler().restore(path, args=restore(**wanted))
+        # A name that is not there keeps the 0 that stood for it.
+        return {
+            name: np.asarray(array) for name, array in arrays.items() if hasattr(array, "dtype")
+        }
     except Exception as error:  # damage takes any form
         raise UnsoundError(f"its arrays are illegible: {brief(error)}") from error
 
@@ -118,117 +128,6 @@ def read_measures(folder: Path, steps: Sequence[int]) -> dict[int, float]:
         if measure is not None:
             measures[step] = measure
     return measures
-
-
-def set_aside(folder: Path, step: int) -> None:
-    """Rename an unsound checkpoint so that it no longer counts; nothing happens if it is gone.
-
-    Args:
-      folder: of all checkpoints of a run.
-      step: which checkpoint.
-    """
-    names = [f"unsound-{step}", *(f"unsound-{step}-{number}" for number in range(2, 1000))]
-    target = next(folder / name for name in names if not (folder / name).exists())
-    if (folder / str(step)).exists():
-        (folder / str(step)).rename(target)
-
-
-def open_writer(folder: Path, measures: dict[int, float]) -> Any:
-    """Create the folder if need be, clear the remains of interrupted saves, and return Orbax's manager.
-
-    Args:
-      folder: of all checkpoints of a run.
-      measures: step -> measure; of a new checkpoint to be added before it is saved.
-    """
-    ocp = import_orbax()
-    options = ocp.CheckpointManagerOptions(
-        preservation_policy=NewestAndBest(measures),
-        cleanup_tmp_directories=True,
-        # A folder that cannot be made is an error at once, and not after five minutes of waiting for it.
-        async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
-        save_root_metadata=False,
-        lightweight_initialize=True,  # else it reads every checkpoint, and stops at a damaged file
-    )
-    handlers = ocp.handlers.create_default_handler_registry(
-        state=_array_handler(ocp),
-        record=ocp.JsonCheckpointHandler(),
-    )
-    for seconds in (0.1, 0.3, 1.0):
-        try:
-            return ocp.CheckpointManager(folder, options=options, handler_registry=handlers)
-        except OSError as error:  # a save that failed a moment ago is still writing what is cleared
-            if error.errno != errno.ENOTEMPTY:
-                raise
-            time.sleep(seconds)
-    return ocp.CheckpointManager(folder, options=options, handler_registry=handlers)
-
-
-class NewestAndBest:
-    """Orbax's preservation policy: the newest two, and the one of lowest measure.
-
-    Orbax's own `BestN` takes its measures from a file that nothing protects.
-    """
-
-    def __init__(self, measures: dict[int, float]) -> None:
-        """Keep a reference to step -> measure."""
-        self.measures = measures
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
-        """Say for each checkpoint, in rising order of steps, whether it stays."""
-        del context  # Orbax has nothing in it
-        steps = [checkpoint.step for checkpoint in checkpoints]
-        measured = [step for step in steps if step in self.measures]
-        best = min(measured, key=self.measures.__getitem__, default=None)
-        return [step in steps[-NEWEST:] or step == best for step in steps]
-
-
-def import_orbax() -> ModuleType:
-    """Import Orbax (half a second) and silence its log records; what matters in them, we raise or report."""
-    ocp = importlib.import_module("orbax.checkpoint")
-    logging.getLogger("absl").addFilter(
-        _is_not_orbax
-    )  # after the import: absl must make its logger itself
-    return ocp
-
-
-def _array_handler(ocp: ModuleType) -> Any:
-    """Orbax's reader and writer of trees of NumPy arrays, which waits for all of them even if one fails.
-
-    Its own gives up at the first failure, and each further one prints a traceback: "Event loop is closed".
-    """
-
-    class PatientHandler(ocp.type_handlers.NumpyHandler):
-        async def deserialize(
-            self, infos: Sequence[Any], args: Sequence[Any] | None = None
-        ) -> list:
-            args = args or [ocp.RestoreArgs()] * len(infos)
-            one = super().deserialize
-            read = await _settle(
-                [one([info], [arg]) for info, arg in zip(infos, args, strict=True)]
-            )
-            return [array for [array] in read]
-
-        async def _background_serialize(self, *columns: Sequence[Any]) -> None:
-            one = super()._background_serialize  # private: should it go, we are only noisier
-            await _settle([one(*([x] for x in row)) for row in zip(*columns, strict=True)])
-
-    handler = PatientHandler(deepcopy_host_arrays=True)  # `save` copies before it returns
-    return ocp.PyTreeCheckpointHandler(
-        use_compression=False,  # it makes weights 10 % smaller and takes three times as long
-        type_handler_registry=ocp.type_handlers.create_type_handler_registry((np.ndarray, handler)),
-    )
-
-
-async def _settle(jobs: Sequence[Any]) -> list[Any]:
-    results = await asyncio.gather(*jobs, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results
-
-
-def _is_not_orbax(record: logging.LogRecord) -> bool:
-    return "/orbax/checkpoint/" not in record.pathname
 
 
 def _canonical(body: Any) -> bytes:

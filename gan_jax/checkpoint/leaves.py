@@ -96,15 +96,23 @@ def damage(record: Record, arrays: dict[str, np.ndarray]) -> str | None:
       arrays: name -> array; more of them than the record has do no harm.
     """
     for name, entry in record.items():
-        if "crc32" in entry:
-            array = arrays.get(name, np.empty(0, np.uint8))
-            if name not in arrays and entry["crc32"]:  # the checksum of no bytes is 0
+        if "crc32" in entry and (name in arrays or _has_bytes(entry)):
+            if name not in arrays:
                 return f"{name} is missing"
-            if name in arrays and describe(array) != entry["bytes_are"]:
-                return f"{name} has {describe(array)}, expected {entry['bytes_are']}"
-            if (crc := _crc32(array)) != entry["crc32"]:
+            if describe(arrays[name]) != entry["bytes_are"]:
+                return f"{name} has {describe(arrays[name])}, expected {entry['bytes_are']}"
+            if (crc := _crc32(arrays[name])) != entry["crc32"]:
                 return f"CRC-32 of {name} is {crc}, expected {entry['crc32']}"
     return None
+
+
+def with_bytes(record: Record) -> list[str]:
+    """Return the names of the leaves that are on disk: arrays that are not empty.
+
+    Args:
+      record: as from `to_host`.
+    """
+    return [name for name, entry in record.items() if "crc32" in entry and _has_bytes(entry)]
 
 
 def to_state(record: Record, arrays: dict[str, np.ndarray], like_state: Any) -> Any:
@@ -121,6 +129,11 @@ def to_state(record: Record, arrays: dict[str, np.ndarray], like_state: Any) -> 
             array = arrays[name] if name in arrays else np.zeros(like.shape, like.dtype)
             leaves.append(_place(array, like, record[name].get("key_impl")))
     return jax.tree.unflatten(jax.tree.structure(like_state), leaves)
+
+
+def _has_bytes(entry: dict[str, Any]) -> bool:
+    shape = entry["bytes_are"].partition("[")[2].removesuffix("]")
+    return "0" not in shape.split(",")
 
 
 def _is_key(leaf: Any) -> bool:

@@ -10,7 +10,14 @@ import warnings
 
 from gan_jax.data import digits, idx, mixtures, tfds
 from gan_jax.data.checksums import Warn
-from gan_jax.data.dataset import SPLITS, DataError, Dataset, fingerprint, make_dataset
+from gan_jax.data.dataset import (
+    SPLITS,
+    DataError,
+    Dataset,
+    check_samples,
+    fingerprint,
+    make_dataset,
+)
 from gan_jax.data.download import DOWNLOADABLE
 from gan_jax.data.download import download as download_idx
 from gan_jax.data.mixtures import MIXTURES, POINT_SETS, Mixture, mixture
@@ -27,6 +34,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Mixture",
+    "check_samples",
     "fingerprint",
     "load",
     "mixture",
@@ -84,12 +92,13 @@ def load(
 
 
 def _nothing_found(name: str, got: str) -> DataError:
-    """The error for data that are nowhere, with what was looked for and what needs no looking."""
+    """The error for data that are nowhere, with the ways out as argument and as flag."""
     files = ", ".join(idx.ALL_FILES)
+    fetch = "fetch them into it by download=True (--download), " if name in DOWNLOADABLE else ""
     return DataError(
         f"{name}: expected {files} (each with or without .gz) or a prepared TFDS folder, got {got}; set "
-        f"data_dir to where they are, or use --dataset=digits, which needs no download "
-        f"(so do {', '.join(POINT_SETS)})"
+        f"data_dir (--data_dir) to where they are, {fetch}or use digits (--dataset=digits), which needs no "
+        f"download (so do {', '.join(POINT_SETS)})"
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 SPLITS = ("train", "test")
+RANGE_TOLERANCE = 1e-3  # how far rounding may carry a float image out of [-1, 1]
 
 
 class DataError(ValueError):
@@ -16,7 +17,7 @@ class Dataset(NamedTuple):
     """One split of one data set, held in memory. The arrays are read-only.
 
     Attributes:
-      images: uint8 [N, H, W, C]; for the point sets float32 [N, D].
+      images: uint8 [N, H, W, C], or floats in [-1, 1] of three axes or more; for points of any range floats [N, D].
       labels: int32 [N], the class of an image or the component a point was drawn from.
       name: the name given to `load`.
       sha256: fingerprint of images and labels, see `fingerprint`.
@@ -44,11 +45,40 @@ def fingerprint(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def check_samples(name: str, images: np.ndarray) -> None:
+    """Refuse arrays that would train without a word and not be what they seem.
+
+    Args:
+      name: what to call them in the error.
+      images: uint8; or finite floats: points [N, D] of any range, else images in [-1, 1], some value below 0 (pictures
+        in [0, 1] would teach a generator to draw in washed-out grey).
+
+    Raises:
+      DataError: another type, a value that is not finite, or images of another range.
+    """
+    if images.dtype == np.uint8:
+        return
+    remedy = "give pixels 0..255 as uint8, or floats in [-1, 1]"
+    if not np.issubdtype(images.dtype, np.floating):
+        raise DataError(f"{name}: expected uint8 or floats, got {images.dtype}; {remedy}")
+    if images.size == 0:
+        return
+    low, high = float(images.min()), float(images.max())
+    if not np.isfinite([low, high]).all():
+        raise DataError(
+            f"{name}: expected finite values, got NaN or infinity; leave those samples out"
+        )
+    if images.ndim > 2 and (max(-low, high) > 1 + RANGE_TOLERANCE or low >= 0):
+        raise DataError(
+            f"{name}: expected floats in [-1, 1], got values from {low} to {high}; {remedy}"
+        )
+
+
 def make_dataset(images: np.ndarray, labels: np.ndarray, name: str) -> Dataset:
     """Freeze the arrays and fingerprint them.
 
     Args:
-      images: uint8 [N, H, W, C] or float32 [N, D].
+      images: as `check_samples` allows.
       labels: integers [N].
       name: the data set's name.
 
@@ -56,8 +86,9 @@ def make_dataset(images: np.ndarray, labels: np.ndarray, name: str) -> Dataset:
       The `Dataset`.
 
     Raises:
-      DataError: if images and labels differ in number.
+      DataError: if images and labels differ in number, or as `check_samples`.
     """
+    check_samples(name, images)
     if labels.shape != images.shape[:1]:
         raise DataError(
             f"{name}: expected one label per image, labels of shape {images.shape[:1]}, got "

@@ -17,6 +17,7 @@ import numpy as np
 
 from gan_jax.data import idx
 from gan_jax.data.dataset import DataError
+from gan_jax.data.feature_classes import check_feature_classes
 
 _VERSION = "3.0.1"  # of TFDS's own mnist, fashion_mnist and kmnist, so that they are found by name
 
@@ -40,8 +41,10 @@ def read(split: str, folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]
       images uint8 [N, H, W, C], labels int32 [N].
 
     Raises:
-      DataError: if TFDS or array_record is not installed, or the folder cannot be read so.
+      DataError: if TFDS or array_record is not installed, the folder names classes of other packages, or it cannot
+        be read so.
     """
+    check_feature_classes(Path(folder))
     tfds = import_tfds()
     try:
         with warnings.catch_warnings(action="ignore"):

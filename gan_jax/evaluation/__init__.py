@@ -8,7 +8,7 @@
 | Which player is ahead? | dis_acc, gan_acc, a warning in words | balance |
 | Which classes are drawn? | histogram, its KL, classifier score | balance |
 | Are training images copied? | nearest neighbours, memorisation ratio | neighbours |
-| How sure is a number? | bootstrap intervals, summary over seeds | bootstrap |
+| How sure is a number? | bootstrap intervals, summary over seeds; means over pairs | bootstrap, u_statistic |
 
 Feature vectors are [N, D], from any fixed network (`features` has one for 28 x 28 images). What happens on
 the host is float64; pairwise distances run on the default device in float32, in chunks of bounded memory.

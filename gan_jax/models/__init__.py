@@ -1,1 +1,19 @@
-"""Network families, one file each: `article` (the tutorial's DCGAN), `mlp`, `dcgan`."""
+"""Network families, one file each; `NETWORKS` names the builder of both players that each file ends with.
+
+A builder takes `options.PlayerOptions` and returns two Linen modules, G and D. What is added to the table can be asked
+for by --network.
+"""
+
+from collections.abc import Callable
+
+from flax import linen as nn
+
+from gan_jax.models import article, dcgan, mlp, unrolled
+from gan_jax.models.options import PlayerOptions
+
+NETWORKS: dict[str, Callable[[PlayerOptions], tuple[nn.Module, nn.Module]]] = {
+    "article": article.players,
+    "dcgan": dcgan.players,
+    "mlp": mlp.players,
+    "unrolled": unrolled.players,
+}

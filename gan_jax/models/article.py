@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax.layers import Conv, ConvTranspose, Dropout
+from gan_jax.models.options import PlayerOptions, channels_of_28x28, scaled
 from gan_jax.types import Array
 
 _glorot = nn.initializers.glorot_uniform()
@@ -32,7 +33,7 @@ class ArticleGenerator(nn.Module):
     @nn.compact
     def __call__(self, latents: Array, *, train: bool) -> Array:
         """Generate images."""
-        top, middle, bottom = (_scaled(channels, self.width) for channels in (512, 256, 128))
+        top, middle, bottom = (scaled(channels, self.width) for channels in (512, 256, 128))
         norm = {
             "use_running_average": not train,
             "momentum": 0.99,
@@ -67,7 +68,7 @@ class ArticleDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
         """Judge images."""
-        bottom, middle, top = (_scaled(channels, self.width) for channels in (512, 256, 128))
+        bottom, middle, top = (scaled(channels, self.width) for channels in (512, 256, 128))
         x = Conv(bottom, (5, 5), (2, 2), dtype=self.dtype, name="down_14")(images)
         x = nn.leaky_relu(x, 0.2)
         x = Dropout(self.dropout_rate, name="dropout")(x, train=train)
@@ -79,5 +80,12 @@ class ArticleDiscriminator(nn.Module):
         return x[:, 0].astype(jnp.float32)
 
 
-def _scaled(channels: int, width: float) -> int:
-    return max(1, round(channels * width))
+def players(options: PlayerOptions) -> tuple[ArticleGenerator, ArticleDiscriminator]:
+    """Build both players.
+
+    Raises:
+      ValueError: the samples are not 28x28 images, or hidden layers are asked for.
+    """
+    channels = channels_of_28x28(options)
+    generator = ArticleGenerator(options.width, channels, options.dtype)
+    return generator, ArticleDiscriminator(options.d_width, dtype=options.dtype)

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.models.options import PlayerOptions, scaled
 from gan_jax.types import Array
 
 
@@ -77,3 +78,12 @@ class MLPDiscriminator(nn.Module):
             else:
                 x = nn.leaky_relu(x, 0.2)
         return nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+
+
+def players(options: PlayerOptions) -> tuple[MLPGenerator, MLPDiscriminator]:
+    """Build both players: three hidden layers of 128 units each, unless others are asked for."""
+    g_hidden = options.g_hidden or (scaled(128, options.width),) * 3
+    d_hidden = options.d_hidden or (scaled(128, options.d_width),) * 3
+    shape, start = options.sample_shape, {"dtype": options.dtype, "bias_std": options.bias_std}
+    generator = MLPGenerator(shape, g_hidden, bounded=len(shape) == 3, **start)
+    return generator, MLPDiscriminator(d_hidden, **start)

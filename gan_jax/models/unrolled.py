@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax.layers import Conv, ConvTranspose
+from gan_jax.models.options import PlayerOptions, channels_of_28x28, scaled
 from gan_jax.types import Array
 
 TO_BATCH_LAST, TO_BATCH_FIRST = (3, 1, 2, 0), (3, 1, 2, 0)  # [B, H, W, C] <-> [C, H, W, B]
@@ -99,6 +100,18 @@ class UnrolledDiscriminator(nn.Module):
             x = nn.leaky_relu(x, 0.3)
         x = x.transpose(TO_BATCH_FIRST).reshape(images.shape[0], -1)
         return nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+
+
+def players(options: PlayerOptions) -> tuple[UnrolledGenerator, UnrolledDiscriminator]:
+    """Build both players, with the protocol's batch norm in each where nothing speaks against it.
+
+    Raises:
+      ValueError: the samples are not 28x28 images, or hidden layers are asked for.
+    """
+    channels, dtype = channels_of_28x28(options), options.dtype
+    coupled = not (options.paired or options.uncoupled)
+    generator = UnrolledGenerator(channels, scaled(8, options.width), not options.paired, dtype)
+    return generator, UnrolledDiscriminator(scaled(8, options.d_width), coupled, dtype)
 
 
 def _batch_norm(name: str, train: bool, dtype: Any) -> nn.BatchNorm:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import secrets
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -14,9 +15,10 @@ def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], object
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    file = temporary.open("xb")  # exclusive: what others may have put there is not written to
     try:
-        with temporary.open("wb") as file:
+        with file:
             write(file)
         os.replace(temporary, path)
     finally:

@@ -54,3 +54,27 @@ def test_a_dataset_cannot_be_written_to():
 def test_labels_must_be_as_many_as_images():
     with pytest.raises(DataError, match=r"labels of shape \(6,\), got \(5,\)"):
         make_dataset(IMAGES, LABELS[:5], "x")
+
+
+def test_what_would_train_without_a_word_is_refused():
+    pictures = np.linspace(-1, 1, 6 * 16).reshape(6, 4, 4, 1)
+    for bad, message in (
+        (
+            IMAGES.astype(np.int32),
+            "expected uint8 or floats, got int32; give pixels 0..255 as uint8",
+        ),
+        (IMAGES > 0, "got bool"),
+        (127.5 * pictures, r"expected floats in \[-1, 1\], got values from -127.5 to 127.5"),
+        (pictures / 2 + 0.5, r"\[-1, 1\], got values from 0.0 to 1.0; give pixels"),
+        (np.where(pictures > 0.9, np.nan, pictures), "expected finite values, got NaN or infinity"),
+        (np.full((6, 2), np.inf), "expected finite"),
+        (np.zeros((6, 2), int), "got int64"),
+    ):
+        with pytest.raises(DataError, match=message):
+            make_dataset(bad, LABELS, "mine")
+
+
+def test_pixels_signed_pictures_and_points_of_any_range_pass():
+    signed = np.linspace(-1.0005, 1, 6 * 16, dtype=np.float32).reshape(6, 4, 4, 1)
+    for good in (IMAGES, signed, np.linspace(0, 300, 12).reshape(6, 2)):
+        np.testing.assert_array_equal(make_dataset(good, LABELS, "mine").images, good)

@@ -71,3 +71,11 @@ def test_enlarging_keeps_left_and_top_where_they_are():
     pixels[1, 6] = 16
     top, left = np.unravel_index(np.argmax(enlarge(pixels)), (28, 28))
     assert 6 <= top <= 9 and 19 <= left <= 22  # 4 + 2.5 * (1.5, 6.5) = (7.75, 20.25)
+
+
+def test_the_test_digits_are_the_middle_ones_of_equal_stretches_of_the_sorted_list():
+    split = split_indices(
+        np.array([1, 0, 1, 0, 1, 0, 1, 0]), num_test=2
+    )  # sorted: 1 3 5 7, 0 2 4 6
+    assert split["test"].tolist() == [4, 5]
+    assert split["train"].tolist() == [0, 1, 2, 3, 6, 7]

@@ -59,8 +59,15 @@ def test_missing_data_are_explained_with_the_four_files_and_a_way_out(tmp_path, 
         load("mnist", data_dir=where)
     message = str(error.value)
     assert all(name in message for name in ALL_FILES)
-    assert "--dataset=digits" in message and "\n" not in message
+    assert "--dataset=digits" in message and "download=True (--download)" in message
+    assert "\n" not in message
     assert (where or "no data_dir") in message
+
+
+def test_what_cannot_be_downloaded_is_not_offered_for_it(tmp_path):
+    with pytest.raises(DataError, match=r"where they are, or use digits") as error:
+        load("emnist/letters", data_dir=tmp_path)
+    assert "--download" not in str(error.value)
 
 
 def test_an_unreadable_folder_is_called_so(tmp_path, monkeypatch):
@@ -115,7 +122,7 @@ def test_half_a_data_set_is_an_error_and_no_reason_to_download(tmp_path):
 def test_importing_data_imports_nothing_heavy():
     code = (
         "import sys, gan_jax.data; "
-        "print([m for m in ('sklearn', 'PIL', 'tensorflow_datasets', 'flax') if m in sys.modules])"
+        "print([m for m in ('sklearn', 'PIL', 'tensorflow_datasets', 'flax', 'pooch', 'requests') if m in sys.modules])"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -94,6 +94,8 @@ def test_classes_are_counted_and_compared():
     assert counts.tolist() == [3, 0, 1, 0]
     assert kl == pytest.approx(0.75 * math.log(3) + 0.25 * math.log(1))
     assert class_balance(np.array([0, 0, 0, 2]), 4, reference=[3, 0, 1, 0]).kl == 0
+    uneven = class_balance(np.array([0, 0, 0, 2]), 4, reference=[20, 10, 10, 0]).kl
+    assert uneven == pytest.approx(0.75 * math.log(0.75 / 0.5))
     assert class_balance(np.arange(10, dtype=np.uint8), 10).kl == pytest.approx(0)
 
 

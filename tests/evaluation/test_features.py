@@ -120,11 +120,27 @@ def test_one_program_serves_all_batches_and_both_networks(pixels):
         (np.full((4, 28, 28, 1), np.nan), "finite, got 4 of 4 that are not"),
         (np.full((4, 28, 28, 1), -np.inf), "finite, got 4 of 4 that are not"),
         (np.full((4, 28, 28, 1), 255.0), r"\[-1, 1\], got values from 255.0 to 255.0"),
+        (np.full((4, 28, 28, 1), -1.01), r"\[-1, 1\], got values from -1.01 to -1.01"),
+        (
+            np.zeros((4, 28, 28, 1)),
+            r"got values from 0.0 to 0.0, which look like \[0, 1\]; map them",
+        ),
     ],
 )
 def test_images_that_cannot_be_judged_are_refused(images, message):
     with pytest.raises(ValueError, match=message):
         embed(load_features("mnist"), images)
+
+
+def test_pictures_between_0_and_1_are_refused_unless_the_caller_vouches_for_them(pixels):
+    network, washed_out = load_features("mnist"), pixels / np.float32(255)
+    with pytest.raises(
+        ValueError, match=r"look like \[0, 1\]; map them by 2 x - 1, or say signed=True"
+    ):
+        embed(network, washed_out)
+    assert embed(network, washed_out, signed=True)[0].shape == (13, 64)
+    for a, b in zip(embed(network, 2 * washed_out - 1), embed(network, pixels), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_a_batch_without_images_is_refused(pixels):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_jax.evaluation.kernel import kernel_distance, kernel_distance_over_subsets
+from gan_jax.evaluation.kernel import kernel_distance, kernel_distance_interval
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -64,30 +64,85 @@ def test_float32_features_lose_nothing_on_the_way():
     assert kernel_distance(a, b, chunk_size=64) == pytest.approx(exact, rel=1e-9)
 
 
-def test_subsets_agree_with_the_whole_within_their_standard_error():
+def coverage(n: int, trials: int, law: str, scale: float) -> float:
+    """Share of trials whose interval holds the true distance of a known population from a fixed reference."""
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(500, 4)), rng.normal(0.3, 1.0, size=(500, 4))
-    mean, error = kernel_distance_over_subsets(a, b, num_subsets=100, subset_size=50)
-    assert abs(mean - kernel_distance(a, b)) < 4 * error
-    again = kernel_distance_over_subsets(a, b, num_subsets=100, subset_size=50)
-    assert again == (mean, error)
-    other = kernel_distance_over_subsets(a, b, num_subsets=100, subset_size=50, seed=1)
-    assert other.mean != mean
+
+    def draw(*shape):
+        return rng.random(shape) if law == "uniform" else np.maximum(rng.normal(0.5, 1, shape), 0)
+
+    reference, population = draw(150, 3), scale * draw(400, 3)
+    within = textbook_within(reference)
+    truth = (
+        within
+        + np.mean((population @ population.T / 3 + 1) ** 3)
+        - 2 * np.mean((reference @ population.T / 3 + 1) ** 3)
+    )
+    held = 0
+    for _ in range(trials):
+        samples = population[rng.integers(len(population), size=n)]
+        low, high = kernel_distance_interval(reference, samples).interval
+        held += low <= truth <= high
+    return held / trials
 
 
-def test_the_standard_error_is_the_deviation_over_the_root_of_the_subsets(monkeypatch):
-    values = iter([1.0, 2.0, 3.0, 6.0])
-    monkeypatch.setattr("gan_jax.evaluation.kernel.kernel_distance", lambda a, b: next(values))
-    x = np.zeros((5, 2))
-    mean, error = kernel_distance_over_subsets(x, x, num_subsets=4)
-    assert mean == 3.0
-    assert error == pytest.approx(np.sqrt((4 + 1 + 0 + 9) / 3) / 2)
+def textbook_within(x) -> float:
+    values = (x @ x.T / x.shape[1] + 1) ** 3
+    return (values.sum() - np.trace(values)) / (len(x) * (len(x) - 1))
 
 
-def test_a_subset_is_never_larger_than_the_smaller_set():
-    x, y = np.random.default_rng(0).normal(size=(2, 10, 2))
-    mean, error = kernel_distance_over_subsets(x, y[:7], num_subsets=3, subset_size=1000)
-    assert np.isfinite([mean, error]).all()
+def test_the_interval_holds_the_true_distance_in_95_of_100_trials():
+    assert 0.93 <= coverage(50, 500, "rectified", 1.3) <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "trials", "law", "scale"),
+    [
+        (50, 2000, "rectified", 1.3),
+        (200, 600, "uniform", 1.3),
+        (200, 600, "rectified", 1.5),
+        (1000, 300, "uniform", 1.3),
+        (1000, 300, "rectified", 1.3),
+    ],
+)
+def test_the_interval_holds_the_true_distance_whatever_the_number_of_samples(n, trials, law, scale):
+    assert 0.93 <= coverage(n, trials, law, scale) <= 0.98
+
+
+def test_where_generator_and_reference_are_alike_the_interval_errs_on_the_wide_side():
+    assert coverage(50, 300, "uniform", 1.0) >= 0.95
+
+
+@given(SEEDS, st.integers(4, 9), st.integers(4, 9), st.integers(1, 5), st.integers(1, 12))
+def test_the_interval_is_about_the_distance_itself_whatever_the_chunks(seed, n, m, width, size):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(n, width)), rng.normal(1.0, 2.0, size=(m, width))
+    value, error, (low, high) = kernel_distance_interval(a, b, chunk_size=size)
+    assert value == pytest.approx(kernel_distance(a, b), rel=1e-9, abs=1e-9)
+    assert error >= 0 and low <= high
+    whole = kernel_distance_interval(a, b)
+    np.testing.assert_allclose(
+        [error, low, high], [whole.standard_error, *whole.interval], rtol=1e-6
+    )
+
+
+def test_the_error_falls_with_the_root_of_the_samples_and_knows_nothing_of_the_reference():
+    rng = np.random.default_rng(0)
+    reference, samples = rng.normal(size=(300, 4)), rng.normal(0.5, 1.0, size=(1600, 4))
+    few = kernel_distance_interval(reference, samples[:400]).standard_error
+    many = kernel_distance_interval(reference, samples).standard_error
+    assert few / many == pytest.approx(2, rel=0.3)
+    twice = kernel_distance_interval(np.repeat(reference, 2, axis=0), samples).standard_error
+    assert twice == pytest.approx(many, rel=1e-9)
+
+
+def test_a_wider_level_gives_a_wider_interval_around_the_same_value():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(60, 4)), rng.normal(0.5, 1.0, size=(60, 4))
+    narrow, wide = (kernel_distance_interval(a, b, level=level) for level in (0.5, 0.95))
+    assert narrow.value == wide.value
+    assert wide.interval.low < narrow.interval.low < narrow.interval.high < wide.interval.high
 
 
 GOOD = np.random.default_rng(0).normal(size=(9, 3))
@@ -104,12 +159,17 @@ GOOD = np.random.default_rng(0).normal(size=(9, 3))
 def test_sets_that_have_no_distance_are_refused(bad, message):
     with pytest.raises(ValueError, match=message):
         kernel_distance(GOOD, bad)
-    with pytest.raises(ValueError, match=message):
-        kernel_distance_over_subsets(GOOD, bad)
+
+
+def test_sets_too_small_for_an_interval_are_refused():
+    with pytest.raises(
+        ValueError, match=r"samples must have shape \[N, D\] with N >= 4, .*\(3, 3\)"
+    ):
+        kernel_distance_interval(GOOD, GOOD[:3])
 
 
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="chunk_size must be >= 1, got 0"):
         kernel_distance(GOOD, GOOD, chunk_size=0)
-    with pytest.raises(ValueError, match="must be >= 2, got 1 and 1000"):
-        kernel_distance_over_subsets(GOOD, GOOD, num_subsets=1)
+    with pytest.raises(ValueError, match=r"level in \(0, 1\), got 1024 and 1"):
+        kernel_distance_interval(GOOD, GOOD, level=1)

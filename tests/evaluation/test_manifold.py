@@ -136,6 +136,16 @@ def test_a_line_worked_by_hand():
     assert coverage == pytest.approx(2 / 3)  # the balls of 1 and 10
 
 
+def test_density_counts_balls_per_neighbour():
+    # k = 2. Real balls: [-2, 2], [0, 2], [0, 4]: 0.5 and 1.5 lie in three each, 9 in none; 6 / 3 samples / 2.
+    scores = manifold_scores([[0.0], [1.0], [2.0]], [[0.5], [1.5], [9.0]], k=2)
+    assert scores.density == pytest.approx(1.0)
+    assert scores.precision == pytest.approx(2 / 3)
+    assert (
+        scores.coverage == scores.recall == 1
+    )  # the ball of 0.5 reaches to its second neighbour, 9
+
+
 @pytest.mark.parametrize("width", [2, 40])
 def test_copies_of_repeated_real_samples_are_inside_balls_without_radius(width):
     rng = np.random.default_rng(0)

@@ -64,6 +64,16 @@ def test_the_share_copied_counts_samples_not_their_median():
     assert result.indices.shape == result.distances.shape == (100,)
 
 
+def test_a_line_worked_by_hand():
+    # Unseen samples lie 1, 2 and 9 from the training set, generated ones 1, 4 and 100; 1 % of the unseen within 1.02.
+    train, test = [[0.0], [1000.0]], [[1.0], [2.0], [1009.0]]
+    result = memorisation([[-1.0], [4.0], [1100.0]], train, test)
+    assert result.ratio == 4 / 2
+    assert result.copied == pytest.approx(1 / 3)
+    assert result.indices.tolist() == [0, 0, 1]
+    assert result.distances.tolist() == [1, 4, 100]
+
+
 @pytest.mark.parametrize(
     ("queries", "references", "message"),
     [

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments.command import config as configs
 from experiments.command import program
+from experiments.many import members
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ def import_main(experiment: str) -> Callable[[], int | None]:
 
     Tests of other programs may run in the same process: arguments must name all that matters.
     """
-    configs.define_flags()
+    members.define_flags()
     defaults = {name: flags.FLAGS[name].default for name in flags.FLAGS}
     module = importlib.import_module(f"experiments.{experiment}")
     for name, default in defaults.items():

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from commands import TINY
 from idx_files import idx_bytes, some_images, some_labels, write_set
 
-from experiments.command.config import CROSS_ENTROPIES, INCIDENTAL, LOSSES
+from experiments.command.config import CROSS_ENTROPIES, INCIDENTAL, LATER
+from experiments.command.shared_flags import LOSSES
+from experiments.record.resumption import CONTINUABLE
 
 SEED = 0
 
@@ -198,8 +200,10 @@ def workdirs(flags: dict[str, Any]) -> Iterator[Case]:
     for path in ("/dev/null", "/dev/null/x", "/proc/x", "~nosuchuser/x", "{place}/" + "x" * 300):
         yield Case("run folders", path, "mnist", (*TRAINING, f"--workdir={path}"))
     for name, value in flags.items():
-        if name not in INCIDENTAL and (argument := _another(name, value)):
+        if name not in (*INCIDENTAL, *CONTINUABLE) and (argument := _another(name, value)):
             yield Case("another run's", argument, "mnist", (*TRAINING, argument), has_run=True)
+    fewer = (*TRAINING, "--num_steps=3")  # than it has taken
+    yield Case("another run's", "--num_steps=3", "mnist", fewer, has_run=True)
 
 
 def _another(name: str, value: Any) -> str | None:
@@ -271,11 +275,10 @@ def training_on_damaged_records(text: str) -> Iterator[Case]:
     cases = dict(damaged_records(text))
     record = json.loads(text)
     for name in record["config"]:
-        if name not in INCIDENTAL:
-            for value in ([1], {"a": None}):  # one that is missing may be of an older version
-                cases[f"--{name} is {value}"] = _replaced(record, ("config", name), value).encode()
-    for path in (("dataset", "sha256"), ("versions",), ("devices",)):
-        for value in (..., None, 3, "x", []):
+        for value in ([1], {"a": None}):  # one that is missing may be of an older version
+            cases[f"--{name} is {value}"] = _replaced(record, ("config", name), value).encode()
+    for path in (("experiment",), ("dataset", "sha256"), ("versions",), ("devices",)):
+        for value in (..., None, 3, "x y", []):
             cases[f"{path} is {value}"] = _replaced(record, path, value).encode()
     for name, content in cases.items():
         yield Case("run.json", name, "mnist", TRAINING, _rewrite("run.json", content), has_run=True)
@@ -283,7 +286,7 @@ def training_on_damaged_records(text: str) -> Iterator[Case]:
     yield folder
 
 
-NEWER = ("bias_std", "g_warmup_steps")  # than the first runs
+NEWER = tuple(LATER)  # than the first runs
 
 
 def reading_damaged_records(text: str) -> Iterator[Case]:
@@ -322,6 +325,70 @@ def _make_folder(name: str) -> Callable[[Path], object]:
     return prepare
 
 
+# Of a log: no step in whole numbers, no number where one belongs, no strict JSON.
+BAD_LINES = (
+    b'{"step": Infinity}', b'{"step": 1e999}', b'{"step": 1.5}', b'{"step": 2.0}', b'{"step": "2"}', b'{"step": -1}',
+    b'{"step": true}', b'{"step": null}', b'{"d_loss": 1.0}', b'{"step": 1' + b"0" * 400 + b"}",
+    b'{"step": 1, "frechet": "1.0"}', b'{"step": 1, "frechet": NaN}', b'{"step": 1, "frechet": [1.0]}',
+    b'{"step": 1, "step": 2, "frechet": 1.0}', b'{"step": 1, "\\ud800": 1.0}', b"[" * 100_000, b"\xef\xbb\xbf{}", b"",
+)  # fmt: skip
+
+
+def damaged_evaluations() -> Iterator[Case]:
+    """A run that would go on, were its evaluations.jsonl whole."""
+    for line in (*BAD_LINES[1::4], b'{"step": 1, "frechet": null}'):
+        prepare = _rewrite("evaluations.jsonl", b'{"step": 2, "frechet": 1.0}\n' + line + b"\n")
+        name = line[:30].decode("latin-1")
+        yield Case("evaluations.jsonl", name, "mnist", TRAINING, prepare, has_run=True)
+
+
+def damaged_populations() -> Iterator[Case]:
+    """Folders of many runs whose table is damaged, or leads out of them."""
+    tables: dict[str, Any] = {
+        "null": None, "a list": [], "empty": {}, "no groups": {"recipe": {}, "members": {}},
+        "no recipe": {"recipe": None, "members": {}, "groups": []},
+        "a group of numbers": {"recipe": {}, "members": {"3": {}}, "groups": [[3]]},
+        "a group too many": {"recipe": {}, "members": {}, "groups": [["seed_0"]]},
+        "a run in two groups": {"recipe": {}, "members": {"a": {}}, "groups": [["a"], ["a"]]},
+        "flags that are no table": {"recipe": {}, "members": {"a": 3}, "groups": [["a"]]},
+    }  # fmt: skip
+    for name in ("../run", "..", ".", "", "/etc", "a/b", "a\\b", "a\0b", "\ud800"):
+        tables[f"a run named {name!a}"] = {"recipe": {}, "members": {name: {}}, "groups": [[name]]}
+    for name, table in tables.items():
+        content = json.dumps(table)
+        arguments = ("--workdir={place}/many",)
+        for program in ("evaluate", "gaussians"):
+            rest = () if program == "evaluate" else (*TRAINING[:-1], "--dataset=ring", "--seeds=0")
+            yield Case(
+                "population.json", f"{program}: {name}", program, (*rest, *arguments),
+                lambda place, content=content: _write(place / "many" / "population.json", content), has_run=True,
+            )  # fmt: skip
+
+
+def planted_links() -> Iterator[Case]:
+    """Folders in which what a run writes would land elsewhere."""
+
+    def plant(name: str, folder: str) -> Callable[[Path], None]:
+        def prepare(place: Path) -> None:
+            _write(place / "outside" / "precious", "precious")
+            (place / folder).mkdir(exist_ok=True)
+            path, target = place / folder / name, place / "outside"
+            if path.is_dir():
+                path.rename(target / name)
+            path.unlink(missing_ok=True)
+            path.symlink_to(target if "." not in name else target / "precious")
+
+        return prepare
+
+    for name in ("samples", "metrics.jsonl", "evaluations.jsonl", "tensorboard", ".lock"):
+        yield Case("links", name, "mnist", TRAINING, plant(name, "run"), has_run=True)
+    for name in ("samples", "tensorboard", ".lock"):
+        yield Case("links", f"new, {name}", "mnist", TRAINING, plant(name, "run"))
+    arguments = (*TRAINING[:-1], "--dataset=ring", "--seeds=0", "--workdir={place}/many")
+    for name in ("seed_0", ".lock"):
+        yield Case("links", f"many, {name}", "gaussians", arguments, plant(name, "many"))
+
+
 def damaged_logs(text: str) -> Iterator[Case]:
     """A run that would go on, were its metrics.jsonl whole.
 
@@ -331,6 +398,8 @@ def damaged_logs(text: str) -> Iterator[Case]:
     draw, raw = random.Random(SEED), text.encode()
     contents = {"empty": b"", "last newline gone": raw[:-1], "a list": b"[]\n" * (len(raw) // 3)}
     contents["blank"] = b"\n" * len(raw)
+    for line in BAD_LINES[::3]:  # all of them: test_schema
+        contents[line[:30].decode("latin-1")] = line + b"\n" + raw
     for _ in range(8):
         position = draw.randrange(1, len(raw) - 2)
         contents[f"cut at {position}"] = raw[:position]

@@ -15,13 +15,12 @@ from commands import Outcome, call
 
 from experiments import mnist
 from experiments.command import config as configs
-from experiments.command import game
-from experiments.command.experiment import Experiment
+from experiments.command import shared_flags
+from experiments.command.experiment import Observer, Task
 from experiments.record import provenance
 from experiments.record.run_folder import RunFolder
-from experiments.training import loop as driver
-from experiments.training import run
-from gan_jax import data, plots
+from experiments.training import chunk, loop
+from gan_jax import plots
 from gan_jax.checkpoint import Checkpoints
 
 PLAYERS = ("--network=mlp", "--width=0.05", "--batch_size=4", "--compilation_cache=")
@@ -34,7 +33,7 @@ class Killed(BaseException):
 
 def configure(folder: Path, **values: object) -> configs.Config:
     """The configuration of a small run: 6 steps with `PERIODS`, unless `values` say otherwise."""
-    configs.define_flags()
+    shared_flags.define_flags()
     with flagsaver.flagsaver():
         flags.FLAGS(["program", *PLAYERS, f"--workdir={folder}"])
         config = configs.from_flags()
@@ -42,17 +41,16 @@ def configure(folder: Path, **values: object) -> configs.Config:
 
 
 @cache
-def digits() -> Experiment:
-    """The experiment of every small run, built once, so that it is traced once."""
+def digits() -> tuple[Task, Observer]:
+    """The task of every small run and its observer, made once, so that they are traced once."""
     config = configure(Path("unused"))
-    dataset, held_out = (data.load("digits", split=split) for split in ("train", "test"))
-    gan = game.build_gan(config, dataset.images.shape[1:])
-    return mnist.make_experiment(config, dataset, held_out, gan)
+    source = mnist.load(config)
+    task = Task(mnist.EXPERIMENT, config, source)
+    return task, mnist.observe(config, source, task.gan)
 
 
-CHUNKS: dict[
-    int, Callable
-] = {}  # steps -> compiled chunk: the first run's serve all, the game being one
+# Steps -> compiled chunk: the first run's serve all, the game being one.
+CHUNKS: dict[int, Callable] = {}
 
 
 class Lab:
@@ -75,7 +73,7 @@ class Lab:
         real = {
             "append": RunFolder.append_metrics,
             "save": Checkpoints.save,
-            "make_chunk": run.make_chunk,
+            "make_chunk": chunk.make_chunk,
         }
 
         def append_metrics(folder: RunFolder, record) -> int:
@@ -90,9 +88,10 @@ class Lab:
             real["save"](checkpoints, *arguments, **options)
             self.reach("while a save is written")
 
-        def make_chunk(step, draw, num_steps: int) -> Callable:
+        def make_chunk(*game, batch_size: int, num_steps: int) -> Callable:
             if num_steps not in CHUNKS:
-                CHUNKS[num_steps] = real["make_chunk"](step, draw, num_steps)
+                sizes = {"batch_size": batch_size, "num_steps": num_steps}
+                CHUNKS[num_steps] = real["make_chunk"](*game, **sizes)
 
             def watched(state, images, key):
                 self.reach("before a chunk")
@@ -105,18 +104,21 @@ class Lab:
 
         monkeypatch.setattr(RunFolder, "append_metrics", append_metrics)
         monkeypatch.setattr(Checkpoints, "save", save)
-        monkeypatch.setattr(run, "make_chunk", make_chunk)
-        monkeypatch.setattr(driver, "check", lambda *arguments: None)  # traces a step each time
+        monkeypatch.setattr(chunk, "make_chunk", make_chunk)
+        monkeypatch.setattr(loop, "check", lambda *arguments: None)  # traces a step each time
         monkeypatch.setattr(provenance, "_commit", lambda: None)  # asks git each time
         for picture in ("save_curves", "save_animation"):  # slow, and drawn from what is compared
             monkeypatch.setattr(plots, picture, lambda *arguments: None)
-        self.experiment = digits()._replace(
+        task, observer = digits()
+        watched = observer._replace(
             draw=self._draw, finish=self._finish, measure=self._measure, measured="distance"
         )
+        experiment = task.experiment._replace(observe=lambda *arguments: watched)
+        self.task = task._replace(experiment=experiment)
 
     def _draw(self, state, path: Path) -> None:
         self.reach("before a picture")
-        digits().draw(state, path)
+        digits()[1].draw(state, path)
 
     def _measure(self, state) -> float:
         self.reach("before a measurement")
@@ -124,7 +126,7 @@ class Lab:
 
     def _finish(self, state, folder: Path) -> None:
         self.reach("before the last picture")
-        digits().finish(state, folder)
+        digits()[1].finish(state, folder)
         self.reach("at the end")
 
     def reach(self, moment: str) -> None:
@@ -134,7 +136,7 @@ class Lab:
     def train(self, config: configs.Config, capsys) -> Outcome:
         """Train as a program does, from the folder's newest checkpoint, to the end or an error."""
         self.moments = []
-        return call(lambda: driver.train(config, self.experiment), [], capsys)
+        return call(lambda: loop.train(self.task._replace(config=config)), [], capsys)
 
     def kill(self, config: configs.Config, moment: int, capsys) -> bool:
         """Train until the moment of that number, and leave the folder as SIGKILL would leave it.

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from experiments.benchmarks import article_game as game
+from experiments.benchmarks import dcgan_game
 from experiments.benchmarks.timing import interleave_all, ratio, summarize
 
 
@@ -49,3 +50,25 @@ def test_rounds_are_taken_in_turn_after_a_warm_up():
 def test_ratios_compare_rounds_so_that_a_slow_round_cancels():
     assert ratio([2.0, 20.0, 4.0], [1.0, 10.0, 2.0]) == (2.0, 2.0, 2.0)
     assert summarize([1.0, 2.0, 3.0, 4.0, 5.0]) == (3.0, 2.0, 4.0)
+
+
+# What is timed really runs: each contestant's first call, at its smallest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", game.RULES)
+def test_the_articles_contestants_take_their_steps(rule):
+    game.make_runner(game.build(width=1 / 128), rule, batch=2, num_steps=1)()
+
+
+@pytest.mark.parametrize("at_once", [pytest.param(None, marks=pytest.mark.slow), 1])
+def test_the_contestants_of_many_seeds_take_their_steps(at_once):
+    gan, data = dcgan_game.build("mlp"), dcgan_game.draw_data("mlp", num=10)
+    dcgan_game.make_runner(gan, data, batch=2, num_steps=2)()
+    dcgan_game.make_population_runner(gan, data, 2, num_steps=2, members=2, at_once=at_once)()
+
+
+@pytest.mark.slow
+def test_the_contestants_of_images_take_their_steps():
+    gan, data = dcgan_game.build("dcgan", 1 / 32, 8), dcgan_game.draw_data("dcgan", 8, 10)
+    dcgan_game.make_runner(gan, data, batch=2, num_steps=1)()

@@ -91,6 +91,7 @@ def test_what_was_measured_otherwise_is_not_compared(result):
 def write_run(folder: Path, seed: int = 0, value: object = 1.0) -> Path:
     folder.mkdir(parents=True)
     facts = {
+        "experiment": "gaussians",
         "config": {"seed": seed, "workdir": str(folder)},
         "dataset": {"name": "ring", "shape": [2], "sha256": "0"},
         "versions": {"jax": "0"},

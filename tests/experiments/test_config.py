@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.command import config as configs
+from experiments.command import shared_flags
 from experiments.command.program import UserError
+from experiments.record.resumption import resumable
 
-configs.define_flags()
+shared_flags.define_flags()
 
 OPTIONAL = st.none() | st.floats(0, 1e6)
 CHANGES = st.fixed_dictionaries(
@@ -26,8 +28,8 @@ CHANGES = st.fixed_dictionaries(
         "r1_gamma": OPTIONAL,
         "gp_weight": OPTIONAL,
         "ema_half_life_images": st.none() | st.floats(1e-3, 1e9),
-        "loss": st.sampled_from(configs.LOSSES),
-        "update": st.sampled_from(configs.UPDATES),
+        "loss": st.sampled_from(shared_flags.LOSSES),
+        "update": st.sampled_from(shared_flags.UPDATES),
         "download": st.booleans(),
     }
 )
@@ -48,10 +50,11 @@ def test_a_flagfile_gives_back_the_configuration_it_was_written_from(tmp_path_fa
 
 
 @given(CHANGES)
-def test_differing_flags_names_just_what_changed_and_matters(changes):
+def test_a_run_is_kept_from_going_on_by_just_what_changed_and_matters(changes):
     config = parsed([])
     saved = dataclasses.asdict(dataclasses.replace(config, **changes))
-    named = {text.split()[0].removeprefix("--") for text in configs.differing_flags(config, saved)}
+    reasons = resumable(saved, dataclasses.asdict(config), 0)
+    named = {text.split()[0].removeprefix("--") for text in reasons}
     changed = {name for name, value in changes.items() if getattr(config, name) != value}
     assert named == changed - set(configs.INCIDENTAL)
 
@@ -89,5 +92,5 @@ def test_a_run_older_than_a_flag_has_its_default():
     older = dataclasses.asdict(config)
     del older["bias_std"], older["g_warmup_steps"]
     assert configs.Config(**older) == config
-    assert configs.differing_flags(config, older) == []
-    assert configs.differing_flags(dataclasses.replace(config, bias_std=0.5), older)
+    assert resumable(older, dataclasses.asdict(config), 0) == []
+    assert resumable(older, dataclasses.asdict(dataclasses.replace(config, bias_std=0.5)), 0)

@@ -1,14 +1,19 @@
 """experiments.evaluate: what it measures, what it writes, what it refuses."""
 
 import json
+import subprocess
+import sys
 
+import jax
 import numpy as np
 import pytest
-from commands import TINY, reject_constant, run
+from commands import ROOT, TINY, call, import_main, reject_constant, run
 
-from experiments.measuring import measures
+from experiments.measuring import grey_images, measures, mixtures
+from experiments.record.restored import restore_run
 from gan_jax import data
 from gan_jax.evaluation.features import SHA256, load_features
+from gan_jax.sampling import sample_latents
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +22,7 @@ def digits():
     network = load_features("mnist")
     images = data.load("digits").images
     parts = images[:600], images[600:800], images[800:1000]
-    return network, *(measures.embed_images(network, part) for part in parts)
+    return network, *(grey_images.embed_images(network, part) for part in parts)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +35,8 @@ def finished(tmp_path_factory):
 
 def test_every_value_lies_in_its_interval(digits):
     _, train, unseen, samples = digits
-    for measure in measures.IMAGE_MEASURES.values():
-        for name, (value, interval) in measure(train, unseen, samples).items():
+    for measure in grey_images.MEASURES:
+        for name, (value, interval) in measure.compute(train, unseen, samples).items():
             assert np.isfinite(value)
             if interval is not None:
                 assert interval.low < interval.high
@@ -41,31 +46,31 @@ def test_every_value_lies_in_its_interval(digits):
 
 def test_copies_are_seen_as_copies(digits):
     _, train, unseen, _ = digits
-    stolen = measures.Embedded(*(part[:100] for part in train))
-    found = measures.copies(train, unseen, stolen)
+    stolen = grey_images.Embedded(*(part[:100] for part in train))
+    found = grey_images.copies(train, unseen, stolen)
     assert found["neighbour_ratio"].value == 0.0 and found["copied"].value == 1.0
 
 
 def test_one_class_alone_is_seen_in_every_measure_of_variety(digits):
     _, train, unseen, samples = digits
     ones = samples.probabilities.argmax(axis=1) == 1
-    collapsed = measures.Embedded(*(part[ones] for part in samples))
+    collapsed = grey_images.Embedded(*(part[ones] for part in samples))
     for name in ("frechet", "kernel", "classes"):
-        honest = measures.IMAGE_MEASURES[name](train, unseen, samples)
-        worse = measures.IMAGE_MEASURES[name](train, unseen, collapsed)
+        honest = measures.MEASURES[name].compute(train, unseen, samples)
+        worse = measures.MEASURES[name].compute(train, unseen, collapsed)
         first = next(iter(honest))
         assert worse[first].value > 3 * max(honest[first].value, 1e-3)
-    first_hundred = measures.Embedded(*(part[:100] for part in samples))
-    one_image = measures.Embedded(*(np.repeat(part[:1], 100, axis=0) for part in samples))
-    honest = measures.manifold(train, unseen, first_hundred)
-    worse = measures.manifold(train, unseen, one_image)
+    first_hundred = grey_images.Embedded(*(part[:100] for part in samples))
+    one_image = grey_images.Embedded(*(np.repeat(part[:1], 100, axis=0) for part in samples))
+    honest = grey_images.manifold(train, unseen, first_hundred)
+    worse = grey_images.manifold(train, unseen, one_image)
     for name in ("recall", "coverage"):
         assert worse[name].value < 0.2 < honest[name].value
 
 
 def test_a_perfect_sampler_of_the_grid_has_all_its_modes():
     mixture = data.mixture("grid")
-    found = measures.modes(data.load("grid", split="test").images[:2500], *mixture)
+    found = mixtures.modes(mixture, None, data.load("grid", split="test").images[:2500])
     assert found["modes"].value == 25
     assert found["high_quality"].interval.low <= 0.989 <= found["high_quality"].interval.high
 
@@ -85,9 +90,10 @@ def test_a_run_of_images_is_measured_beside_its_floor(finished):
     assert (finished / "neighbours.png").exists()
 
 
-def test_a_run_of_points_counts_modes(tmp_path):
+def test_a_run_of_points_counts_modes(tmp_path, capsys):
     folder = tmp_path / "run"
-    assert run("gaussians", *TINY, "--dataset=ring", f"--workdir={folder}").code == 0
+    arguments = [*TINY, "--dataset=ring", "--latent_dim=2", f"--workdir={folder}"]
+    assert call(import_main("gaussians"), arguments, capsys).code == 0
     assert run("evaluate", f"--workdir={folder}").code == 0
     (result,) = json.loads((folder / "evaluation.json").read_text())
     assert result["num_samples"] == 2500
@@ -98,9 +104,9 @@ def test_a_run_of_points_counts_modes(tmp_path):
     ("arguments", "words"),
     [
         (["--measures=fid"], "--measures=fid is unknown"),
-        (["--measures=modes"], "are for points"),
+        (["--measures=modes"], "to images apply frechet"),
         (["--num_samples=1"], "--num_samples"),
-        (["--num_samples=5", "--measures=manifold"], "N >= 6"),
+        (["--num_samples=5", "--measures=manifold"], "manifold needs at least 6"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_a_line(finished, arguments, words):
@@ -116,30 +122,81 @@ def test_a_folder_that_is_no_run_is_refused(arguments):
     assert outcome.code == 1 and len(outcome.err.splitlines()) == 1
 
 
-def test_a_run_that_measures_itself_keeps_its_best_and_names_it(tmp_path):
+def test_a_run_that_measures_itself_keeps_its_best_which_can_be_drawn_and_measured(
+    tmp_path, capsys
+):
     folder = tmp_path / "run"
-    arguments = (*TINY, "--dataset=ring", f"--workdir={folder}", "--eval_every=3")
-    outcome = run("gaussians", *arguments, "--num_steps=12", "--g_lr=0.01")
+    arguments = [*TINY, "--dataset=ring", "--latent_dim=2", f"--workdir={folder}", "--eval_every=3"]
+    arguments += ["--num_steps=12", "--g_lr=0.01", "--ema_half_life_images=20"]
+    outcome = call(import_main("gaussians"), arguments, capsys)
     assert outcome.code == 0, outcome.err
     records = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [3, 6, 9, 12]
-    best = min(records, key=lambda record: record["shortfall"])
-    assert f"best {best['shortfall']:.4g} at step {best['step']}" in outcome.out
-    assert (folder / "checkpoints" / str(best["step"])).is_dir()
-    assert run("evaluate", f"--workdir={folder}").code == 0
-    results = json.loads((folder / "evaluation.json").read_text())
-    named = {result["checkpoint"]: result["step"] for result in results}
-    assert named == ({"best": best["step"], "last": 12} if best["step"] != 12 else {"last": 12})
+    best = min(records, key=lambda record: record["shortfall"])["step"]
+    assert best < 12, "choose other flags: this run cannot tell the best from the last"
+    choices = {
+        "default": [], "last": ["--checkpoint=last"], "best": ["--checkpoint=best"],
+        "step": [f"--checkpoint={best}"], "noema": ["--checkpoint=12", "--noema"],
+    }  # fmt: skip
+    drawn = draw(folder, tmp_path, choices)
+    for name, (step, ema) in {
+        "default": (None, True), "last": (12, True), "best": (best, True), "step": (best, True), "noema": (12, False),
+    }.items():  # fmt: skip
+        restored = restore_run(folder, step=step)
+        key, _ = jax.random.split(jax.random.key(0))
+        latents = sample_latents(key, 5, restored.config.latent_dim)
+        np.testing.assert_array_equal(
+            drawn[name], restored.generate(latents, ema=ema), err_msg=name
+        )
+    assert not np.array_equal(drawn["best"], drawn["last"])
+    assert not np.array_equal(drawn["noema"], drawn["last"])
+    assert "there are: " in drawn["none"] and drawn["none"].count("\n") == 1
+    outcome = run("evaluate", f"--workdir={folder}", "--checkpoint=best", "--noema", "--seed=3")
+    assert outcome.code == 0 and f"best checkpoint, step {best}, 2,500 samples" in outcome.out
+    (result,) = json.loads((folder / "evaluation.json").read_text())
+    asked = {"checkpoint": "best", "step": best, "ema": False, "seed": 3}
+    assert {name: result[name] for name in asked} == asked
 
 
-def test_a_resumed_run_has_each_measurement_once(tmp_path):
-    folder = tmp_path / "run"
-    arguments = (*TINY, "--dataset=ring", f"--workdir={folder}", "--eval_every=2")
-    assert run("gaussians", *arguments).code == 0
+DRAW_MANY = """
+import json, sys
+from absl import flags
+from experiments import sample
+from experiments.command import program
+for arguments in json.loads(sys.argv[1]):
+    flags.FLAGS.unparse_flags()
+    for name in ("checkpoint", "ema"):
+        flags.FLAGS[name].unparse()
+    try:
+        program.run(sample.main, ["sample", *arguments])
+    except SystemExit as stop:
+        print(stop.code)
+"""
+
+
+def draw(folder, out, choices: dict[str, list[str]]) -> dict[str, object]:
+    """Draw 5 samples by each choice of flags, in one process; under "none", what is said of a step that is missing."""
+    common = [f"--workdir={folder}", "--num_samples=5"]
+    lines = [[*common, f"--out={out}/{name}.npz", *flags] for name, flags in choices.items()]
+    lines.append([*common, f"--out={out}/none.npz", "--checkpoint=999"])
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW_MANY, json.dumps(lines)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )  # fmt: skip
+    codes = [line for line in done.stdout.splitlines() if line.isdecimal()]
+    assert codes == ["0"] * len(choices) + ["1"], done.stderr
+    return {name: np.load(out / f"{name}.npz")["points"] for name in choices} | {
+        "none": done.stderr
+    }
+
+
+def test_a_resumed_run_has_each_measurement_once(tmp_path, capsys):
+    folder, main = tmp_path / "run", import_main("gaussians")
+    arguments = [*TINY, "--dataset=ring", "--latent_dim=2", f"--workdir={folder}", "--eval_every=2"]
+    assert call(main, arguments, capsys).code == 0
     whole = (folder / "evaluations.jsonl").read_text()
     stray = (
         '{"step": 8, "shortfall": 0.5}\n{"step": 10, "short'  # a later run's, the last cut short
     )
     (folder / "evaluations.jsonl").write_text(whole + stray)
-    assert run("gaussians", *arguments).code == 0
+    assert call(main, arguments, capsys).code == 0
     assert (folder / "evaluations.jsonl").read_text() == whole

@@ -22,8 +22,7 @@ from small_runs import Lab, configure
 
 from experiments.command.program import UserError
 from experiments.record import run_folder
-from experiments.training import divergence
-from experiments.training import loop as driver
+from experiments.training import divergence, loop
 from gan_jax.checkpoint import disk
 
 NOBODY = 65534
@@ -46,14 +45,14 @@ def kept(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("kept") / "run"
     with pytest.MonkeyPatch.context() as monkeypatch:
         lab, config = Lab(monkeypatch), configure(folder)
-        assert driver.train(config, lab.experiment) == 0
+        assert loop.train(lab.task._replace(config=config)) == 0
         expected = evidence(folder)
         moment = [i for i, name in enumerate(lab.moments) if name == "before a chunk"][2]
         shutil.rmtree(folder)
         lab.listener = lambda name: None
         with contextlib.suppress(StopIteration):
             lab.listener = stop_at(lab, moment)
-            driver.train(config, lab.experiment)
+            loop.train(lab.task._replace(config=config))
     assert disk.list_steps(folder / "checkpoints") == [2, 4]
     return {"evidence": expected, "folder": folder}
 
@@ -172,6 +171,41 @@ def test_what_a_kill_at_the_very_start_leaves_does_not_bar_the_folder(config, na
         pass
 
 
+# Folders of unusual names, and links
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a\\b", "a\nb", os.fsdecode(b"a\xffb")], ids=ascii)
+def test_a_folder_in_which_every_checkpoint_would_be_lost_is_refused_before_step_1(
+    lab, capsys, tmp_path, name
+):
+    outcome = lab.train(configure(tmp_path / name), capsys)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: checkpoints cannot be kept in ")
+    assert "choose another folder" in outcome.err and len(outcome.err.splitlines()) == 1
+    assert lab.moments == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_run_in_a_folder_of_letters_spaces_and_signs_ends_as_any_other(
+    lab, capsys, tmp_path, kept
+):
+    config = configure(tmp_path / "Läufe 日本 #1 (50 %) $HOME {x} " / "a run")
+    assert lab.train(config, capsys).code == 0
+    assert differences(kept["evidence"], evidence(Path(config.workdir))) == []
+
+
+def test_checkpoints_that_are_links_end_no_run_and_what_they_lead_to_stays(
+    lab, capsys, config, killed, kept, tmp_path
+):
+    for step in (2, 4):
+        (killed / "checkpoints" / str(step)).rename(tmp_path / str(step))
+        (killed / "checkpoints" / str(step)).symlink_to(tmp_path / str(step))
+    before = contents(tmp_path / "2")
+    outcome = lab.train(config, capsys)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert differences(kept["evidence"], evidence(killed, checkpoints=2)) == []
+    assert contents(tmp_path / "2") == before
+
+
 # A disk that is full, or refuses
 
 
@@ -192,6 +226,7 @@ def check_stopped(outcome, folder: Path) -> None:
     assert outcome.code == 1
     assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
     assert any(word in outcome.err for word in ("too large", "No space", "ermission")), outcome.err
+    assert len(outcome.err) < 400, "a page of the library's text helps nobody"
     steps = disk.list_steps(folder / "checkpoints")
     assert steps and all(disk.read_record(folder / "checkpoints", step) for step in steps)
     assert all(disk.read_arrays(folder / "checkpoints", step) for step in steps)
@@ -219,6 +254,7 @@ def test_where_no_file_can_grow_the_run_stops_and_later_ends_the_same(
         lab.listener = before(what, number, lab, fill)
         outcome = lab.train(config, capsys)
     check_stopped(outcome, Path(config.workdir))
+    assert what != "save" or "file too large (" in outcome.err
     lab.listener = lambda name: None
     assert lab.train(config, capsys).code == 0
     assert differences(kept["evidence"], evidence(Path(config.workdir))) == []
@@ -264,6 +300,7 @@ def test_a_full_disk_stops_the_run_and_more_room_lets_it_end_the_same(
         assert outcome.code == 1
         assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
         assert "No space left" in outcome.err, outcome.err
+        assert what != "save" or "disk full (" in outcome.err
         if number:
             check_stopped(outcome, Path(config.workdir))
         filler.unlink()
@@ -422,7 +459,7 @@ def test_a_second_run_in_a_folder_is_refused_and_the_first_does_not_notice(
     def intrude(name: str) -> None:
         if name == "after a chunk":
             with pytest.raises(UserError, match="another process is running in") as caught:
-                driver.train(config, lab.experiment)
+                loop.train(lab.task._replace(config=config))
             refusals.append(str(caught.value))
 
     lab.listener = intrude
@@ -456,8 +493,8 @@ def test_data_of_another_sha256_are_refused_before_anything_changes(lab, capsys,
     with (killed / "metrics.jsonl").open("a") as log:
         log.write('{"step": 6}\n')  # after the last checkpoint
     before = contents(killed)
-    dataset = lab.experiment.dataset._replace(sha256="0" * 64)
-    lab.experiment = lab.experiment._replace(dataset=dataset)
+    train = lab.task.source.train._replace(sha256="0" * 64)
+    lab.task = lab.task._replace(source=lab.task.source._replace(train=train))
     outcome = lab.train(config, capsys)
     assert outcome.code == 1 and "the data differ from those with which" in outcome.err
     assert contents(killed) == before

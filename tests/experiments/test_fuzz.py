@@ -21,13 +21,15 @@ from commands import TINY, call
 from fuzz_cases import Case
 
 from experiments.command import config as configs
+from experiments.many import members
 from experiments.record import provenance
-from experiments.training import loop as driver
+from experiments.training import loop
 from gan_jax import data
 
 KINDS = (
     "flag values", "unknown flags", "positionals", "flag files", "combinations", "run folders", "another run's",
-    "run.json", "reading a run.json", "metrics.jsonl", "data", "readers",
+    "run.json", "reading a run.json", "metrics.jsonl", "evaluations.jsonl", "population.json", "links", "data",
+    "readers",
 )  # fmt: skip
 OWN_FLAGS: dict[
     str, dict
@@ -43,7 +45,12 @@ def main_of(program: str) -> Iterator[Callable[[], int]]:
     imported = before if f"experiments.{program}" in sys.modules else vars(flags.FlagValues())
     registry.update(OWN_FLAGS.get(program) or imported)
     try:
-        yield private_copy(program).main
+        module = private_copy(program)
+        if hasattr(
+            module, "EXPERIMENT"
+        ):  # defines its flags only where it is the program that runs
+            members.define_flags()
+        yield module.main
     finally:
         OWN_FLAGS[program] = dict(registry)
         registry.clear()
@@ -94,6 +101,9 @@ def cases(run) -> list[Case]:
     found += fuzz_cases.training_on_damaged_records(record)
     found += fuzz_cases.reading_damaged_records(record)
     found += fuzz_cases.damaged_logs((run / "metrics.jsonl").read_text())
+    found += fuzz_cases.damaged_evaluations()
+    found += fuzz_cases.damaged_populations()
+    found += fuzz_cases.planted_links()
     found += fuzz_cases.damaged_data()
     found += fuzz_cases.readers()
     return found
@@ -137,7 +147,7 @@ def test_nonsense_gets_one_line_and_exit_code_1_and_touches_nothing(
     monkeypatch.setattr(provenance, "_commit", lambda: None)  # asks git
     monkeypatch.setattr(data, "load", functools.partial(load_once, data.load))
     if kind not in ("combinations", "data"):
-        monkeypatch.setattr(driver, "check", lambda *arguments: None)  # traces a step
+        monkeypatch.setattr(loop, "check", lambda *arguments: None)  # traces a step
     monkeypatch.chdir(tmp_path)
     complaints = []
     for number, case in enumerate(case for case in cases if case.kind == kind):

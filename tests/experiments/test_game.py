@@ -8,9 +8,9 @@ from absl.testing import flagsaver
 from tiny import quick_jit
 
 from experiments.command import config as configs
-from experiments.command import game
+from experiments.command import game, shared_flags
 
-configs.define_flags()
+shared_flags.define_flags()
 STEPS = 6
 
 
@@ -27,7 +27,7 @@ def step_sizes(tx) -> np.ndarray:
     return np.asarray(quick_jit(walk)(np.float32(0.0)))
 
 
-@pytest.mark.parametrize("schedule", configs.SCHEDULES)
+@pytest.mark.parametrize("schedule", shared_flags.SCHEDULES)
 def test_a_warm_up_lets_the_generators_rate_rise_and_no_other(schedule):
     def rates(*arguments):
         with flagsaver.flagsaver():

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from commands import TINY, call, import_main, reject_constant, run
 
-from experiments.command import game
 from experiments.record.restored import restore_run
-from experiments.training import loop as driver
+from experiments.training import loop
 from gan_jax import losses, plots
 
 gaussians_main = import_main("gaussians")
@@ -184,7 +183,7 @@ def test_what_is_not_finished_is_left_out_of_the_summary(ways, tmp_path):
 
 @pytest.mark.parametrize("way", ["yes", "no"])
 def test_a_run_that_diverges_is_counted_and_the_others_go_on(tmp_path, capsys, monkeypatch, way):
-    monkeypatch.setitem(game.LOSSES, "wasserstein", exploding)
+    monkeypatch.setitem(losses.LOSSES, "wasserstein", exploding)
     folder = tmp_path / "many"
     arguments = [
         *POINTS, f"--workdir={folder}", f"--together={way}", "--loss=wasserstein", "--num_steps=40",
@@ -192,7 +191,7 @@ def test_a_run_that_diverges_is_counted_and_the_others_go_on(tmp_path, capsys, m
     ]  # fmt: skip
     for again in range(2):
         if again:  # nothing is trained then
-            monkeypatch.setattr(driver, "next_chunk", None)
+            monkeypatch.setattr(loop, "next_chunk", None)
         outcome = call(gaussians_main, arguments, capsys)
         assert outcome.code == 1 and outcome.err.count("\n") == 1
         assert "2 of 4 runs diverged" in outcome.err and "g_lr_10-seed_0" in outcome.err

@@ -8,6 +8,9 @@ from commands import TINY, call, reject_constant, run
 from PIL import Image
 
 from experiments import mnist
+from experiments.many import members
+
+members.define_flags()
 
 
 @pytest.fixture
@@ -132,14 +135,13 @@ def test_a_run_under_way_keeps_others_out(finished, capsys):
 
 
 def test_divergence_stops_the_run_naming_step_and_quantity(tmp_path, capsys, monkeypatch):
-    from experiments.command import game
     from gan_jax import losses
 
     def exploding():
         loss = losses.wasserstein()
         return loss._replace(generator=lambda real, fake: 1e30 * loss.generator(real, fake))
 
-    monkeypatch.setitem(game.LOSSES, "wasserstein", exploding)
+    monkeypatch.setitem(losses.LOSSES, "wasserstein", exploding)
     arguments = [*TINY, f"--workdir={tmp_path}/run", "--loss=wasserstein", "--g_lr=10"]
     outcome = call(mnist.main, [*arguments, "--num_steps=60"], capsys)
     assert outcome.code == 1

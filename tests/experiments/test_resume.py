@@ -20,7 +20,7 @@ from kill import differences, evidence
 from kill import main as kill
 from small_runs import Lab, configure
 
-from gan_jax.checkpoint import disk
+from gan_jax.checkpoint import orbax_arrays
 
 STEPS = 7
 PERIODS = st.fixed_dictionaries(
@@ -127,13 +127,13 @@ def test_every_interval_is_logged_once_however_often_the_run_is_killed(lab, caps
 def test_a_kill_loses_at_most_checkpoint_every_steps_however_slow_the_disk(
     lab, capsys, monkeypatch
 ):
-    write = disk._settle
+    write = orbax_arrays._settle
 
     async def write_slowly(jobs):
         await asyncio.sleep(0.5)
         return await write(jobs)
 
-    monkeypatch.setattr(disk, "_settle", write_slowly)
+    monkeypatch.setattr(orbax_arrays, "_settle", write_slowly)
     with small_run(steps_per_call=2, checkpoint_every=2) as config:
         moments = []
         lab.listener = moments.append

@@ -12,10 +12,12 @@ from PIL import Image
 
 from experiments.command import config as configs
 from experiments.command import experiment as parts
-from experiments.command import game
-from experiments.measuring import stacked_digits as stacked
+from experiments.command import game, shared_flags
+from experiments.measuring import stacked_digits
 from gan_jax import data
+from gan_jax.models import NETWORKS
 from gan_jax.sampling import sample_triples
+from gan_jax.types import Batch
 
 TINY_TRIPLES = (*TINY, "--dataset=digits")
 TENTH = np.full(10, 0.1)
@@ -37,12 +39,16 @@ def probabilities(codes):
     return np.eye(10, dtype=np.float32)[digits]
 
 
+def coverage(probabilities, labels):
+    return stacked_digits.coverage(stacked_digits.frequencies(labels), None, probabilities)
+
+
 # The measures
 
 
 def test_frequencies_are_those_of_independent_digits():
     labels = np.repeat([1, 2, 7], [1, 2, 3])
-    found = stacked.frequencies(labels)
+    found = stacked_digits.frequencies(labels)
     assert found.shape == (1000,)
     np.testing.assert_allclose(found.sum(), 1)
     np.testing.assert_allclose(found[[127, 777, 712]], [1 / 6 * 2 / 6 * 3 / 6, 1 / 8, 1 / 2 / 18])
@@ -51,10 +57,10 @@ def test_frequencies_are_those_of_independent_digits():
 
 def test_every_mode_once_is_perfect_and_one_mode_is_not():
     labels = np.arange(10)
-    found = stacked.coverage(probabilities(np.arange(1000)), labels)
+    found = coverage(probabilities(np.arange(1000)), labels)
     assert found["modes"].value == 1000 and found["unsure"].value == 0
     assert abs(found["mode_kl"].value) < 1e-9 and abs(found["mode_kl_digits"].value) < 1e-9
-    found = stacked.coverage(probabilities(np.full(50, 123)), labels)
+    found = coverage(probabilities(np.full(50, 123)), labels)
     assert found["modes"].value == 1
     assert found["mode_kl"].value == pytest.approx(np.log(1000))
     assert found["mode_kl"].interval.low == pytest.approx(found["mode_kl"].interval.high)
@@ -62,15 +68,15 @@ def test_every_mode_once_is_perfect_and_one_mode_is_not():
 
 def test_kl_to_the_digits_knows_that_they_are_not_uniform():
     labels = np.repeat(np.arange(10), np.arange(1, 11))
-    share = stacked.frequencies(labels)
+    share = stacked_digits.frequencies(labels)
     codes = np.repeat(np.arange(1000), np.round(share * 55**3).astype(int))
-    found = stacked.coverage(probabilities(codes), labels)
+    found = coverage(probabilities(codes), labels)
     assert found["mode_kl_digits"].value < 1e-9 < 0.1 < found["mode_kl"].value
 
 
 def test_intervals_lie_around_their_values():
     codes = np.random.default_rng(0).integers(0, 1000, 2000)
-    for name, (value, interval) in stacked.coverage(probabilities(codes), np.arange(10)).items():
+    for name, (value, interval) in coverage(probabilities(codes), np.arange(10)).items():
         assert interval.low <= value <= interval.high, name
         assert name == "unsure" or interval.low < interval.high, name
 
@@ -79,25 +85,26 @@ def test_unsure_digits_are_counted_one_by_one():
     p = probabilities(np.zeros(4, int))
     p[0, 1] = TENTH
     p[3, 0], p[3, 2] = TENTH, TENTH
-    found = stacked.coverage(p, np.arange(10))["unsure"]
+    found = coverage(p, np.arange(10))["unsure"]
     assert found.value == pytest.approx(3 / 12)
 
 
 def test_channels_are_read_in_their_order():
     images = data.load("digits").images[:30]
-    network = stacked.classifier("digits")
+    network = stacked_digits.classifier("digits")
     triples = np.concatenate([images[:10], images[10:20], images[20:]], axis=3)
-    alone = stacked.embed(network, images)[1]
+    alone = stacked_digits.embed(network, images)[1]
     np.testing.assert_allclose(
-        stacked.read(network, triples), alone.reshape(3, 10, 10).swapaxes(0, 1), atol=1e-5
+        stacked_digits.read(network, triples), alone.reshape(3, 10, 10).swapaxes(0, 1), atol=1e-5
     )
 
 
 def test_real_triples_of_mnist_reach_every_mode_as_a_perfect_sampler_would(data_dir):
     place = {"data_dir": str(data_dir)}
     train, test = (data.load("mnist", split=split, **place) for split in ("train", "test"))
-    triples = jax.jit(partial(sample_triples, num=5000))(jax.random.key(0), test.images)
-    found = stacked.coverage(stacked.read(stacked.classifier("mnist"), triples), train.labels)
+    draw = jax.jit(partial(sample_triples, num=5000))
+    triples = draw(jax.random.key(0), Batch(test.images)).images
+    found = coverage(stacked_digits.read(stacked_digits.classifier("mnist"), triples), train.labels)
     assert found["modes"].value > 985  # 1000 (1 - exp(-5)) of even modes: 993
     assert 0.09 < found["mode_kl_digits"].value < 0.13  # 999 / (2 n) = .10
     assert found["unsure"].value < 0.03
@@ -163,10 +170,11 @@ def players(*arguments):
     from absl import flags
     from absl.testing import flagsaver
 
-    configs.define_flags()
+    shared_flags.define_flags()
     with flagsaver.flagsaver():
         flags.FLAGS(["program", "--network=unrolled", *arguments])
-        return game._networks(configs.from_flags(), (28, 28, 3))
+        config = configs.from_flags()
+        return NETWORKS[config.network](game._options(config, (28, 28, 3)))
 
 
 @pytest.mark.parametrize(("d_width", "base"), [(0.25, 2), (0.5, 4), (1, 8)])
@@ -190,7 +198,8 @@ def test_batch_norm_is_left_out_where_single_images_count(arguments, norms):
 
 
 def test_an_experiments_sample_shape_is_that_of_what_it_draws():
-    dataset = data.load("digits")
-    without = parts.Experiment("", dataset, None, None, None, None, None)
-    assert without.sample_shape == (28, 28, 1)
-    assert without._replace(draw_real=sample_triples).sample_shape == (28, 28, 3)
+    source = parts.Source(data.load("digits"))
+    plain = parts.Experiment("", "images", None, None, None)
+    assert parts.Task(plain, None, source).sample_shape == (28, 28, 1)
+    stacked = plain._replace(draw_real=sample_triples)
+    assert parts.Task(stacked, None, source).sample_shape == (28, 28, 3)

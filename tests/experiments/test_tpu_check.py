@@ -8,6 +8,7 @@ from commands import call, run
 
 from experiments import tpu_check
 from experiments.command import config as configs
+from experiments.command import shared_flags
 from experiments.training import ahead_of_time
 from gan_jax import layers
 
@@ -19,12 +20,14 @@ TINY = ("--dataset=digits", "--network=mlp", "--width=0.05", "--latent_dim=4", "
 TINY_IMAGES = ("--dataset=digits", "--network=dcgan", "--width=0.05", "--batch_size=8")
 
 
+shared_flags.define_flags()
+
+
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    """Keep what the program sets for libtpu out of the other tests."""
-    for name in ("JAX_PLATFORMS", *tpu_check.ENVIRONMENT):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
+    """Set for libtpu what the program sets as it begins."""
+    for name, value in tpu_check.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
 
 
 def rows_of(outcome):

@@ -1,0 +1,156 @@
+"""The flags that all training programs share. Imports no JAX."""
+
+import math
+import os
+
+from absl import flags
+
+from experiments.command import usage, vocabulary
+from experiments.command.config import hidden_widths
+
+LOSSES = vocabulary.names("losses", "LOSSES")
+UPDATES = vocabulary.names("rules", "RULES")
+NETWORKS = vocabulary.names("models", "NETWORKS")
+SCHEDULES = ("constant", "linear", "cosine")
+DTYPES = ("float32", "bfloat16")
+
+
+def _float(name: str, default: float | None, help_: str, low: float = 0.0, high: float = math.inf):
+    flags.DEFINE_float(name, default, help_)
+
+    def check(value: float | None) -> bool:
+        if value is None or (math.isfinite(value) and low <= value <= high):
+            return True
+        upper = "" if high == math.inf else f" and at most {high:g}"
+        raise flags.ValidationError(f"must be finite, at least {low:g}{upper}")
+
+    flags.register_validator(name, check)
+
+
+def _hidden(name: str, player: str) -> None:
+    flags.DEFINE_string(
+        name, "", f"widths of {player}'s hidden dense layers, as in 256x256: the dcgan's between its smallest maps and "
+        "latents or logit, all of the mlp's; empty: none, and the mlp's own"
+    )  # fmt: skip
+
+    def check(value: str) -> bool:
+        try:
+            hidden_widths(value)
+        except ValueError as error:
+            raise flags.ValidationError("must be widths such as 256 or 256x128") from error
+        return True
+
+    flags.register_validator(name, check)
+
+
+def _define_data() -> None:
+    flags.DEFINE_string(
+        "dataset", "digits", "digits (built in), mnist, fashion_mnist, or another set in --data_dir; "
+        "for experiments.gaussians: ring, grid, swiss_roll, moons"
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "data_dir", os.environ.get("GAN_JAX_DATA", "data"),
+        "folder with the IDX files, or with a folder named after the data set that holds them; "
+        "the default is $GAN_JAX_DATA if that is set",
+    )  # fmt: skip
+    flags.DEFINE_bool("download", False, "download the data set if it is not in --data_dir")
+    flags.DEFINE_string(
+        "workdir", None, "run folder, made if missing; the same command continues an interrupted run "
+        "(default: runs/<experiment>-<dataset>-<seed>)"
+    )  # fmt: skip
+    flags.DEFINE_integer("seed", 0, "seed of everything random", 0, 2**32 - 1)
+
+
+def _define_networks() -> None:
+    flags.DEFINE_enum("network", "dcgan", NETWORKS, "the two players; gan_jax/models has them")
+    _float("width", 1.0, "factor on the networks' hidden channels", low=1e-3, high=64.0)
+    _float("d_width", None, "the same for D alone; unset: as --width", low=1e-3, high=64.0)
+    _float("bias_std", 0.0, "standard deviation of the mlp's hidden biases at first", high=100.0)
+    _hidden("g_hidden", "G")
+    _hidden("d_hidden", "D")
+    flags.DEFINE_integer("latent_dim", 100, "latent variables of one sample", 1, 2**20)
+    flags.DEFINE_enum("dtype", "float32", DTYPES, "type of the computation; weights stay float32")
+
+
+def _define_game() -> None:
+    flags.DEFINE_enum("loss", "non_saturating", LOSSES, "what the players minimise")
+    _float(
+        "real_label", 1.0, "D's target for real samples, a probability (cross-entropies)", high=1.0
+    )
+    _float(
+        "fake_label",
+        0.0,
+        "D's target for generated samples, a probability (cross-entropies)",
+        high=1.0,
+    )
+    for name, said in vocabulary.descriptions("penalties", "PENALTIES").items():
+        _float(
+            name, None, f"weight of a penalty on D, averaged over the batch; unset: none. {said}"
+        )
+    flags.DEFINE_enum("update", "alternating", UPDATES, "how the players take turns")
+    flags.DEFINE_integer("n_dis", 1, "D's steps for each step of G", 1, 1000)
+
+
+def _define_optimizers() -> None:
+    flags.DEFINE_integer("num_steps", 10_000, "length of the training, steps of G", 1, 2**31 - 1)
+    flags.DEFINE_integer("batch_size", 64, "real samples in one of D's steps", 1, 2**20)
+    _float("g_lr", 2e-4, "G's learning rate (Adam), per step", high=10.0)
+    _float("d_lr", 2e-4, "D's learning rate (Adam), per step", high=10.0)
+    flags.DEFINE_enum("lr_schedule", "constant", SCHEDULES, "linear and cosine end at 0 at the end")
+    flags.DEFINE_integer("g_warmup_steps", 0, "steps in which G's rate rises from 0", 0, 2**31 - 1)
+    _float("b1", 0.5, "Adam's decay of the mean gradient, per step", high=0.999999)
+    _float("b2", 0.99, "Adam's decay of the mean squared gradient, per step", high=0.999999999)
+    _float("adam_eps", 1e-8, "Adam's epsilon", low=1e-30, high=1.0)
+    _float(
+        "ema_half_life_images", None,
+        "half-life of the moving average of G's weights, counted in real samples shown; unset: none",
+        low=1e-3,
+    )  # fmt: skip
+
+
+def _define_running() -> None:
+    flags.DEFINE_integer("steps_per_call", 50, "steps in one compiled call", 1, 10**6)
+    flags.DEFINE_integer("log_every", 100, "steps between lines of metrics.jsonl", 1, 2**31 - 1)
+    flags.DEFINE_integer("sample_every", 1000, "steps between sample pictures", 1, 2**31 - 1)
+    flags.DEFINE_integer("checkpoint_every", 1000, "steps between checkpoints", 1, 2**31 - 1)
+    flags.DEFINE_integer(
+        "eval_every", None, "steps between measurements, each with a checkpoint; the best is kept: the "
+        "Frechet distance of 28x28 images, KL + 1 - high-quality share of mixtures, KL of stacked digits; unset: none",
+        1, 2**31 - 1,
+    )  # fmt: skip
+    flags.DEFINE_integer("eval_samples", 5000, "samples of one such measurement", 100, 10**6)
+    flags.DEFINE_enum(
+        "on_divergence", "stop", ("stop", "rollback"), "what to do when a number is no longer finite: stop, or "
+        "return to the last checkpoint with fresh random numbers, at most 3 times"
+    )  # fmt: skip
+    flags.DEFINE_bool(
+        "tensorboard", False, "also write TensorBoard events (needs the extra `tensorboard`)"
+    )
+    flags.DEFINE_string(
+        "compilation_cache", os.path.join(os.path.expanduser("~"), ".cache", "gan_jax", "xla"),
+        "folder that keeps compiled programs between runs; empty: none",
+    )  # fmt: skip
+
+
+def _define_devices() -> None:
+    flags.DEFINE_integer("num_devices", None, "devices that share a batch; unset: all there are", 1)
+    flags.DEFINE_string(
+        "coordinator_address", "", "host:port of process 0, for runs of several processes"
+    )
+    flags.DEFINE_integer("num_processes", 1, "processes of the run", 1, 2**16)
+    flags.DEFINE_integer("process_id", 0, "which of them this is, from 0", 0, 2**16)
+    flags.DEFINE_integer(
+        "coordinator_timeout", 60, "seconds to wait for the other processes at the start, and later until one that "
+        "gives no sign of life counts as dead", 5, 86_400,
+    )  # fmt: skip
+
+
+def define_flags() -> None:
+    """Define every shared flag, once. An experiment calls this where it would define its own."""
+    if "num_steps" in flags.FLAGS:
+        return
+    groups = {"data": _define_data, "networks": _define_networks, "game": _define_game}
+    groups |= {"optimizers": _define_optimizers, "running": _define_running}
+    for title, define in (groups | {"devices and processes": _define_devices}).items():
+        with usage.group(title):
+            define()

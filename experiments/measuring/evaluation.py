@@ -1,0 +1,181 @@
+"""Measure the checkpoints of a run, each value with its interval and what real data reach; write evaluation.json."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.command.program import UserError
+from experiments.measuring import measures
+from experiments.measuring.measure import RESAMPLES, Kind, Measure, Values, Yardstick
+from experiments.record.chosen_checkpoint import checkpoints_to_measure
+from experiments.record.restored import RestoredRun, restore_run
+from experiments.record.run_folder import write_text
+from gan_jax import data
+from gan_jax.sampling import sample_latents
+
+
+class Request(NamedTuple):
+    """What is to be measured, and how.
+
+    Attributes:
+      measures: names in the table of measures, those that do not apply to a run are left out; None for all that apply.
+      num_samples: generated; None for the number that is usual for the kind of data.
+      features: frozen network, "mnist" or "fashion_mnist"; None for that of the data, or MNIST's.
+      data_dir: folder of the data; None for the run's own.
+      seed: of the latents.
+      ema: whether the moving average of the generator's weights is used.
+      checkpoint: "last", "best" or a step; None for the last, and the best where the run chose one.
+    """
+
+    measures: tuple[str, ...] | None = None
+    num_samples: int | None = None
+    features: str | None = None
+    data_dir: str | None = None
+    seed: int = 0
+    ema: bool = True
+    checkpoint: str | None = None
+
+
+Result = dict[str, Any]
+Chosen = tuple[Measure, ...]
+
+
+class RealData(NamedTuple):
+    """What the samples of a run are held against: the training data, unseen ones, and what those score as samples."""
+
+    yardstick: Yardstick
+    unseen: Any
+    num_unseen: int
+    floors: Values
+
+
+def evaluate_run(workdir: Path, request: Request) -> list[Result]:
+    """Measure the checkpoints of a run that are asked for; write evaluation.json.
+
+    Raises:
+      UserError: the folder is no run, it has no such checkpoint, or what is asked for cannot be measured.
+    """
+    results = []
+    for name, step in checkpoints_to_measure(workdir, request.checkpoint).items():
+        run = restore_run(workdir, step=step)
+        found = _evaluate(run, request, workdir)
+        results.append({"checkpoint": name, "step": run.step, **found})
+    text = json.dumps(results, indent=2, allow_nan=False)
+    write_text(workdir / "evaluation.json", text + "\n")
+    return results
+
+
+def kind_of(run: RestoredRun) -> Kind:
+    """Say what a sample of a run is.
+
+    Raises:
+      UserError: no measure applies to its samples.
+    """
+    shape = tuple(run.facts["dataset"]["shape"])
+    kind = measures.kind_named(run.experiment.kind)
+    if why := kind.refusal(run.config.dataset, shape):
+        raise UserError(
+            f"{run.config.dataset} leaves nothing to measure: {why}, the run has {shape}"
+        )
+    return kind
+
+
+def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
+    kind = kind_of(run)
+    among = () if request.measures is None else measures.named(request.measures)
+    chosen = measures.of_kind(kind.name, among)
+    num = request.num_samples or kind.num_samples(run.config)
+    _check_enough(chosen, num)
+    place = request.data_dir or run.config.data_dir
+    sha256 = run.facts["dataset"]["sha256"]
+    real = _real_data(kind, run.config.dataset, place, sha256, request.features, num, chosen)
+    train, read, facts = real.yardstick
+    samples = read(_generate(run, request, num))
+    values = _compute(chosen, train, real.unseen, samples)
+    for measure in chosen:
+        if measure.draw:
+            measure.draw(train, samples, workdir)
+    found = {**facts, **_result(request, num, real.num_unseen, values, real.floors)}
+    return found | ({"success": kind.success(values, train)} if kind.success else {})
+
+
+def _check_enough(chosen: Chosen, num: int) -> None:
+    for measure in chosen:
+        if num < measure.fewest:
+            raise UserError(
+                f"--num_samples={num}: {measure.name} needs at least {measure.fewest}; raise it, or leave "
+                f"{measure.name} out of --measures"
+            )
+
+
+@lru_cache(maxsize=1)  # the runs of a population are measured by one
+def _real_data(
+    kind: Kind, name: str, place: str, sha256: str, features: str | None, num: int, chosen: Chosen
+) -> RealData:
+    """Read the real data as the samples are read, having checked that they are those of the run."""
+    train, test = (data.load(name, split=split, data_dir=place) for split in ("train", "test"))
+    if train.sha256 != sha256:
+        raise UserError(
+            f"the data {name} in {place} are not those that the run was trained on "
+            f"(sha256 {train.sha256[:12]}, there {sha256[:12]}): name their folder by --data_dir"
+        )
+    yardstick, images = kind.yardstick(train, features), kind.unseen(test, num)
+    unseen = yardstick.read(images)
+    floors = _compute(chosen, yardstick.train, unseen, unseen, resamples=0)
+    return RealData(yardstick, unseen, len(images), floors)
+
+
+def _compute(
+    chosen: Chosen, train: Any, unseen: Any, samples: Any, resamples: int = RESAMPLES
+) -> Values:
+    values: Values = {}
+    for measure in chosen:
+        try:
+            values |= measure.compute(train, unseen, samples, resamples)
+        except ValueError as error:
+            raise UserError(f"--measures={measure.name}: {error}") from error
+    return values
+
+
+def _generate(run: RestoredRun, request: Request, num: int) -> np.ndarray:
+    latents = sample_latents(jax.random.key(request.seed), num, run.config.latent_dim)
+    samples = run.generate(latents, ema=request.ema)
+    bad = int((~np.isfinite(samples.reshape(num, -1))).any(axis=1).sum())
+    if bad:
+        raise UserError(f"{bad} of {num} samples are not finite: the run has diverged")
+    return samples
+
+
+def _result(request: Request, num: int, num_floor: int, values: Values, floors: Values) -> Result:
+    return {
+        "num_samples": num,
+        "num_floor_samples": num_floor,
+        "seed": request.seed,
+        "ema": request.ema,
+        "measures": {
+            name: {
+                "value": value,
+                "interval": None if interval is None else list(interval),
+                "floor": floors[name].value,
+            }
+            for name, (value, interval) in values.items()
+        },
+    }
+
+
+def table(result: Result) -> str:
+    """Lay out a result for the terminal."""
+    lines = [
+        f"{result['checkpoint']} checkpoint, step {result['step']}, {result['num_samples']:,} samples",
+        f"{'':18}{'value':>10}  {'95 % interval':>20}  {'floor':>10}",
+    ]
+    for name, row in result["measures"].items():
+        interval = "" if row["interval"] is None else "{:.4g} to {:.4g}".format(*row["interval"])
+        lines.append(f"{name:18}{row['value']:>10.4g}  {interval:>20}  {row['floor']:>10.4g}")
+    if result["num_floor_samples"] < result["num_samples"]:
+        lines.append(f"floor: only {result['num_floor_samples']:,} unseen real samples exist")
+    return "\n".join(lines)

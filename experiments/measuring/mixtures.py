@@ -1,0 +1,84 @@
+"""What is measured of points of the plane: how they fall on the Gaussians of a mixture."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from experiments.command.program import UserError
+from experiments.measuring.measure import (
+    HIGHER,
+    LOWER,
+    RESAMPLES,
+    Kind,
+    Measure,
+    Values,
+    Watch,
+    Yardstick,
+    with_interval,
+)
+from gan_jax import data
+from gan_jax.data import Dataset
+from gan_jax.data.mixtures import Mixture
+from gan_jax.evaluation.coverage import mixture_coverage
+
+
+def numbers(points: np.ndarray, mixture: Mixture) -> dict[str, float]:
+    """Count modes, the share of high quality and the KL of points [N, 2].
+
+    `shortfall`, KL + 1 - high-quality share, sums up what they lack in evenness and in quality.
+    """
+    found = mixture_coverage(points, mixture.centres, mixture.sigma)
+    return {
+        "modes": float(found.modes),
+        "high_quality": found.high_quality,
+        "mode_kl": found.kl,
+        "shortfall": found.kl + 1.0 - found.high_quality,
+    }
+
+
+def modes(
+    train: Mixture, unseen: np.ndarray, samples: np.ndarray, resamples: int = RESAMPLES
+) -> Values:
+    """Measure points [N, 2] as `numbers` does, with intervals."""
+    del unseen
+    return {
+        name: with_interval(value, lambda points, n=name: numbers(points, train)[n], samples, resamples)
+        for name, value in numbers(samples, train).items()
+    }  # fmt: skip
+
+
+def watch_shortfall(train: Mixture) -> Callable[[np.ndarray], float]:
+    """Make the function that --eval_every calls."""
+    return lambda points: numbers(points, train)["shortfall"]
+
+
+def success(values: Values, train: Mixture) -> dict[str, Any]:
+    """Say whether all modes are found."""
+    every = len(train.centres)
+    return {"means": f"all {every} modes found", "met": values["modes"].value == every}
+
+
+def refusal(name: str, shape: tuple[int, ...]) -> str:
+    """Say why nothing can be measured of points that are no mixture."""
+    del shape
+    return "" if name in data.MIXTURES else f"modes are those of {' and '.join(data.MIXTURES)}"
+
+
+def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
+    """Take the law itself in the place of the points drawn from it."""
+    if features:
+        raise UserError(f"--features={features} reads images, not points")
+    return Yardstick(data.mixture(train.name), np.asarray, {})
+
+
+def unseen(test: Dataset, num: int) -> np.ndarray:
+    """Take points that were not trained on."""
+    return test.images[:num]
+
+
+KIND = Kind("points", refusal, lambda config: 2500, yardstick, unseen, success)
+DIRECTIONS = {"modes": HIGHER, "high_quality": HIGHER, "mode_kl": LOWER, "shortfall": LOWER}
+MEASURES = (
+    Measure("modes", ("points",), DIRECTIONS, modes, 1, Watch("shortfall", watch_shortfall)),
+)

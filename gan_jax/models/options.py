@@ -1,0 +1,63 @@
+"""What a family of networks is asked for: the numbers from which its file builds both players."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+
+class PlayerOptions(NamedTuple):
+    """Wishes for a pair of players; a family refuses what it cannot do.
+
+    Attributes:
+      sample_shape: of one sample: (H, W, C) for images, (D,) for points.
+      width: factor on the hidden channels of G.
+      d_width: the same for D.
+      g_hidden: widths of G's hidden dense layers; empty for the family's own.
+      d_hidden: the same for D.
+      bias_std: standard deviation of hidden dense biases at the start.
+      paired: the loss compares each real image with a generated one, so no player may normalise over a batch.
+      uncoupled: D's samples must not influence one another (penalties, the one-stage update).
+      dtype: type of the computation.
+    """
+
+    sample_shape: tuple[int, ...]
+    width: float = 1.0
+    d_width: float = 1.0
+    g_hidden: tuple[int, ...] = ()
+    d_hidden: tuple[int, ...] = ()
+    bias_std: float = 0.0
+    paired: bool = False
+    uncoupled: bool = False
+    dtype: Any = jnp.float32
+
+
+def image_shape(options: PlayerOptions) -> tuple[int, int, int]:
+    """Give (H, W, C).
+
+    Raises:
+      ValueError: the samples are no images.
+    """
+    if len(options.sample_shape) != 3:
+        shape = options.sample_shape
+        raise ValueError(f"needs images [H, W, C], got samples of shape {shape}; try mlp")
+    height, width, channels = options.sample_shape
+    return height, width, channels
+
+
+def channels_of_28x28(options: PlayerOptions) -> int:
+    """Give the channels of 28x28 images.
+
+    Raises:
+      ValueError: the samples are others, or hidden layers are asked for, which the published networks lack.
+    """
+    height, width, channels = image_shape(options)
+    if (height, width) != (28, 28):
+        raise ValueError(f"makes 28x28 images, got {height}x{width}; try dcgan or mlp")
+    if options.g_hidden or options.d_hidden:
+        raise ValueError("has no hidden dense layers to choose; try dcgan or mlp")
+    return channels
+
+
+def scaled(channels: int, width: float) -> int:
+    """Multiply a number of channels by a width, and keep at least one."""
+    return max(1, round(channels * width))

@@ -5,6 +5,11 @@
 Trains on the 1,797 handwritten digits that come with scikit-learn and writes a grid of samples, one_page.png.
 """
 
+from experiments.command import program
+
+if __name__ == "__main__":  # --help, Ctrl-C, and what jaxlib needs before it starts
+    program.begin()
+
 from functools import partial
 
 import jax
@@ -81,4 +86,4 @@ def main(num_chunks: int = 50, path: str = "one_page.png") -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -33,7 +33,7 @@ def init_population(build: Build, hyper: Hyper, keys: Key, batch: Batch) -> GANS
 
 def run_population(
     build: Build,
-    rule: Rule,
+    rule: Rule | Callable[[Hyper], Rule],
     draw: DrawReal,
     states: GANState,
     hyper: Hyper,
@@ -50,7 +50,7 @@ def run_population(
 
     Args:
       build: a member's swept scalars -> its game.
-      rule: the update rule.
+      rule: the update rule, or a member's swept scalars -> its rule.
       draw: `(key, data, num) -> batch`, such as `sample_real`.
       states: with a leading axis S.
       hyper: swept scalars, each [S].
@@ -66,7 +66,8 @@ def run_population(
 
     def run_member(state: GANState, h: Hyper, key: Key) -> tuple[GANState, Metrics]:
         sizes = {"batch_size": batch_size, "num_steps": num_steps}
-        return take_steps(build(h), rule, draw, state, data, key=key, **sizes)
+        own_rule = rule if isinstance(rule, Rule) else rule(h)
+        return take_steps(build(h), own_rule, draw, state, data, key=key, **sizes)
 
     if at_once is None:
         return jax.vmap(run_member)(states, hyper, keys)

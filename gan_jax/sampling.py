@@ -29,7 +29,7 @@ def sample_real(key: Key, data: Batch, num: int) -> Batch:
     if dtype != jnp.uint8 and not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"data must be uint8 pixels or floats, got {dtype}; convert them")
     indices = jax.random.randint(key, (num,), 0, data.images.shape[0])
-    chosen = jax.tree.map(lambda array: array[indices], data)
+    chosen = jax.tree.map(lambda array: jnp.asarray(array)[indices], data)
     return chosen._replace(images=to_signed(chosen.images)) if dtype == jnp.uint8 else chosen
 
 

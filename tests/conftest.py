@@ -3,15 +3,15 @@
 import os
 from pathlib import Path
 
-import jax
-import pytest
-from hypothesis import HealthCheck, settings
-
 from experiments.command import compiler
 from gan_jax.compiler import jaxlib_version
 
-# Tests run, and start processes, under the flags that programs set: XLA reads them when a device is first used.
+# Tests run, and start processes, under what programs set before JAX is imported.
 compiler.prepare(os.environ, jaxlib_version())
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 # One cache for all runs of all checkouts; child processes of a test inherit it through the environment.
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -15,6 +15,7 @@ from strategies import floats, images
 from tiny import (
     BATCH,
     DropoutDiscriminator,
+    SpectralDiscriminator,
     assert_close,
     game,
     linear_discriminator,
@@ -109,6 +110,26 @@ def test_a_weight_of_zero_is_a_penalty_and_its_absence_is_not(name, rule):
     assert "d_penalty" in jax.eval_shape(lambda: metrics(**{name: 0.0}))
     assert "d_penalty" in jax.eval_shape(lambda weight: metrics(**{name: weight}), 0.0)
     assert "d_penalty" not in jax.eval_shape(metrics)
+
+
+@pytest.mark.parametrize("rule", [rules.alternating, rules.one_stage])
+def test_penalties_meet_d_with_the_model_state_that_it_had_before_the_step(rule):
+    network = from_linen(SpectralDiscriminator())  # each pass in training mode renews its vectors
+    gan = game(painting_generator(normal(2, *POINTS)), network, penalties=paying(r1_gamma=1.0))
+
+    def both(key):
+        state = init_state(gan, key, FIRST)
+        params, model_state, _ = state.discriminator
+
+        def logit_fn(x):
+            return network.apply(params, model_state, x, train=True)[0]
+
+        _, metrics = rule.step(gan, state, FIRST, key=jax.random.key(1))
+        r1 = penalties.r1_penalty(logit_fn, jnp.asarray(FIRST.images), None, key=None)
+        return metrics["d_penalty"], jnp.mean(r1)
+
+    found, expected = quick_jit(both)(jax.random.key(0))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 # A penalty that the library does not know

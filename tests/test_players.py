@@ -48,7 +48,7 @@ def test_wishes_reach_both_players():
         MLPGenerator((8, 8, 3), (7, 6), bounded=True, bias_std=0.5, **half),
         MLPDiscriminator((5,), bias_std=0.5, **half),
     )
-    wishes = wishes._replace(sample_shape=(28, 28, 3))
+    wishes = wishes._replace(sample_shape=(28, 28, 3), bias_std=0.0)
     assert NETWORKS["article"](wishes) == (
         ArticleGenerator(0.5, 3, jnp.bfloat16),
         ArticleDiscriminator(0.25, dtype=jnp.bfloat16),
@@ -134,3 +134,9 @@ def test_what_a_family_does_not_refuse_it_makes_and_judges(name, shape):
 )
 def test_a_width_multiplies_channels_and_leaves_at_least_one(channels, width, expected):
     assert scaled(channels, width) == expected
+
+
+@pytest.mark.parametrize("name", ["article", "dcgan", "unrolled"])
+def test_hidden_biases_are_refused_where_none_are_drawn(name):
+    with pytest.raises(ValueError, match="bias_std"):
+        NETWORKS[name](PlayerOptions((28, 28, 1), bias_std=0.1))

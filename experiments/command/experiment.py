@@ -52,9 +52,10 @@ class Experiment(NamedTuple):
       name: of the program, as in `python -m experiments.<name>`.
       kind: of its samples, as measuring.measures knows them: "images", "points" or "stacked_digits".
       load: `config -> source`.
-      build: `(config, sample_shape) -> gan`. Of the flags in `TRACED`, the config may hold traced numbers.
+      build: `(config, sample_shape) -> gan`. Runs in one compiled call share what it builds: there the numbers in
+        one_call.TRACED may be traced, and there is no seed. One that cannot do with that is run one after another.
       observe: `(config, source, gan) -> observer`.
-      rule: `config -> rule`.
+      rule: `config -> rule`, likewise.
       draw_real: `(key, data, num) -> batch`.
       labelled: whether the samples' classes go with them to the players.
     """

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.command import interruption
-from experiments.command.config import PENALTIES
+from experiments.command.config import PENALTIES, Config
 from experiments.command.experiment import Record, Task
 from experiments.command.game import check
 from experiments.training import loop
@@ -26,7 +26,7 @@ from experiments.training.divergence import DivergedError
 from experiments.training.run import Run
 from gan_jax import parallel
 from gan_jax.population import run_population
-from gan_jax.types import GAN, Batch, GANState, Key
+from gan_jax.types import GAN, Batch, GANState, Key, Rule
 
 # Flags that may differ between runs of one compiled call: numbers that the game takes as traced scalars.
 TRACED = (*PENALTIES, "ema_half_life_images", "g_lr", "d_lr", "b1", "b2", "adam_eps")
@@ -38,19 +38,28 @@ def can_trace(task: Task, swept: list[str]) -> bool:
     """Whether an experiment builds its game from traced numbers, as a compiled call over several of them needs."""
 
     def build(values: list[jax.Array]) -> int:
-        _build(task, dict(zip(swept, values, strict=True)))
+        hyper = dict(zip(swept, values, strict=True))
+        _build(task, hyper), _rule(task, hyper)
         return 0
 
     try:
         jax.eval_shape(build, [0.5 for _ in swept])
-    except jax.errors.JAXTypeError:  # float(weight), if weight > 0, ...
+    except TypeError:  # float(weight), if weight > 0, key(seed), ...
         return False
     return True
 
 
 def _build(task: Task, hyper: dict[str, jax.Array]) -> GAN:
-    config = dataclasses.replace(task.config, **hyper)
-    return task.experiment.build(config, task.sample_shape)
+    return task.experiment.build(_member_config(task, hyper), task.sample_shape)
+
+
+def _rule(task: Task, hyper: dict[str, jax.Array]) -> Rule:
+    return task.experiment.rule(_member_config(task, hyper))
+
+
+def _member_config(task: Task, hyper: dict[str, jax.Array]) -> Config:
+    # One program serves all seeds: a game that reads its run's seed cannot be built here.
+    return dataclasses.replace(task.config, seed=None, **hyper)
 
 
 class RunsInOneCall:
@@ -64,12 +73,13 @@ class RunsInOneCall:
         self._hyper = {
             name: jnp.asarray([getattr(run.config, name) for run in runs]) for name in swept
         }
-        build, draw = partial(_build, task), task.experiment.draw_real
+        build, rule = partial(_build, task), partial(_rule, task)
+        draw = task.experiment.draw_real
 
         def chunk(states, hyper, data: Batch, keys: Key, num_steps: int):
             sizes = {"batch_size": task.config.batch_size, "num_steps": num_steps}
             states, metrics = run_population(
-                build, task.rule, draw, states, hyper, data, keys=keys, **sizes
+                build, rule, draw, states, hyper, data, keys=keys, **sizes
             )
             return states, metrics, _unstack(states, len(runs))
 

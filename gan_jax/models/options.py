@@ -15,7 +15,8 @@ class PlayerOptions(NamedTuple):
       g_hidden: widths of G's hidden dense layers; empty for the family's own.
       d_hidden: the same for D.
       bias_std: standard deviation of hidden dense biases at the start.
-      paired: the loss compares each real image with a generated one, so no player may normalise over a batch.
+      paired: the loss compares each real image with a generated one, so no player should normalise over a batch; the
+        article's G, which is as published, does.
       uncoupled: D's samples must not influence one another (penalties, the one-stage update).
       dtype: type of the computation.
     """
@@ -35,11 +36,13 @@ def image_shape(options: PlayerOptions) -> tuple[int, int, int]:
     """Give (H, W, C).
 
     Raises:
-      ValueError: the samples are no images.
+      ValueError: the samples are no images, or hidden biases are to be drawn.
     """
     if len(options.sample_shape) != 3:
         shape = options.sample_shape
         raise ValueError(f"needs images [H, W, C], got samples of shape {shape}; try mlp")
+    if options.bias_std:
+        raise ValueError("draws no hidden biases: leave --bias_std at 0, or try mlp")
     height, width, channels = options.sample_shape
     return height, width, channels
 

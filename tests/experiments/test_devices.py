@@ -248,7 +248,7 @@ def test_processes_are_compared_by_flags_and_data(monkeypatch, config):
 
 
 def test_an_error_of_a_device_stays_a_bug_in_a_run_of_one_process():
-    with pytest.raises(jax.errors.JaxRuntimeError), devices.together():
+    with pytest.raises(jax.errors.JaxRuntimeError), devices.leaving_if_peers_are_lost():
         raise jax.errors.JaxRuntimeError("INTERNAL: out of luck")
 
 

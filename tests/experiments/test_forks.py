@@ -1,20 +1,26 @@
 """A fork trains what it says: a program with a game of its own is that game alone, among many, read back, measured."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import small_runs
 from commands import ROOT
 
+from experiments.command.experiment import Task
 from experiments.command.program import UserError
+from experiments.many import one_call
 from experiments.measuring import measures
 from experiments.record import program_of_run
 from experiments.record.restored import restore_run
+from gan_jax.rules import alternating, one_stage
 
 TINY = (
     "--dataset=ring", "--width=0.05", "--batch_size=8", "--num_steps=4", "--steps_per_call=2", "--log_every=2",
@@ -77,7 +83,7 @@ def start(folder: Path, module: str, *arguments: object) -> str:
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=300,
-        env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -176,13 +182,34 @@ def test_looking_for_a_module_runs_no_package_on_the_way(tmp_path, monkeypatch):
 def test_a_program_must_name_the_experiment_that_it_trains(monkeypatch):
     from experiments import gaussians
 
-    main = sys.modules["__main__"]
+    main = types.ModuleType("__main__")
+    main.__spec__ = types.SimpleNamespace(name="my_program")
+    monkeypatch.setitem(sys.modules, "__main__", main)
     monkeypatch.setattr(main, "EXPERIMENT", gaussians.EXPERIMENT, raising=False)
     other = gaussians.EXPERIMENT._replace(build=lambda config, shape: None)
     other.build.__module__ = "__main__"
     with pytest.raises(UserError, match="not its EXPERIMENT"):
         program_of_run.program_of(other)
-    assert program_of_run.program_of(gaussians.EXPERIMENT) == main.__spec__.name
+    assert program_of_run.program_of(gaussians.EXPERIMENT) == "my_program"
+
+
+def test_a_game_that_reads_numbers_or_its_seed_is_not_built_for_many_runs_at_once():
+    from experiments import gaussians
+
+    config = small_runs.configure(Path("unused"), dataset="ring")
+    task = Task(gaussians.EXPERIMENT, config, gaussians.load(config))
+    assert one_call.can_trace(task, ["r1_gamma", "g_lr"]) and one_call.can_trace(task, [])
+
+    def seeded(config, shape):
+        return gaussians.build(config, shape)._replace(latent_dim=2 + config.seed)
+
+    def branching(config):
+        return alternating if config.g_lr > 0.1 else one_stage
+
+    for parts, swept in (({"build": seeded}, []), ({"rule": branching}, ["g_lr"])):
+        other = task._replace(experiment=task.experiment._replace(**parts))
+        assert not one_call.can_trace(other, swept)
+    assert one_call.can_trace(task._replace(experiment=other.experiment), ["r1_gamma"])
 
 
 def test_a_kind_of_samples_that_no_measure_knows_is_told_in_one_line():

@@ -12,11 +12,14 @@ from absl import flags
 from absl.testing import flagsaver
 from small_runs import configure
 
+from experiments import gaussians
+from experiments.command.experiment import Source, Task
 from experiments.command.program import UserError
 from experiments.many import folder as population_folder
 from experiments.many import members, train
 from experiments.many.folder import Population
 from experiments.many.members import Member
+from gan_jax import data
 
 
 def member(folder: Path, seed: int = 0, swept: dict[str, Any] = {}, **values: Any) -> Member:  # noqa: B006
@@ -66,15 +69,16 @@ def test_commands_that_begin_at_once_are_all_noted(tmp_path, monkeypatch):
     members.define_flags()
     divide = train._groups
 
-    def slowly(new, prepare):
+    def slowly(new, task):
         time.sleep(0.05)
-        return divide(new, prepare)
+        return divide(new, task)
 
     monkeypatch.setattr(train, "_groups", slowly)
     asked = [[member(folder, seed)] for seed in range(4)]
+    task = Task(gaussians.EXPERIMENT, asked[0][0].config, Source(data.load("ring")))
     with flagsaver.flagsaver():
         flags.FLAGS(["program"])
-        raised = at_once(*(lambda one=one: train._claim(folder, one, None) for one in asked))
+        raised = at_once(*(lambda one=one: train._claim(folder, one, task) for one in asked))
     assert raised == []
     found = population_folder.read(folder)
     assert sorted(found.members) == ["seed_0", "seed_1", "seed_2", "seed_3"]
@@ -224,7 +228,7 @@ def test_a_run_that_is_a_link_out_of_the_folder_is_refused_when_read_and_when_tr
 def test_evaluate_writes_nothing_outside_the_folder(tmp_path):
     """The run is sound and lies beside the folder, whose table names it."""
     from experiments.many import summary
-    from experiments.measuring.measure import Request
+    from experiments.measuring.evaluation import Request
 
     folder, other = tmp_path / "many", tmp_path / "other"
     folder.mkdir()

@@ -364,8 +364,11 @@ def test_what_was_printed_before_a_signal_is_not_lost(small):
 
 
 def test_under_nohup_a_hangup_is_not_heard(small):
-    ignoring = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
-    process = small(slow=SLEEPS, preexec_fn=ignoring)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits what is ignored
+    try:
+        process = small(slow=SLEEPS)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert process.stdout.readline() == READY
     process.send_signal(signal.SIGHUP)
     time.sleep(0.2)

@@ -34,12 +34,14 @@ class Measured(NamedTuple):
       configs: seed -> the run's flags.
       results: seed -> the result of its last checkpoint.
       missing: names of runs that have no result, and why: comparing those that are left may flatter the recipe.
+      program: that trained them; "" where nobody knows.
     """
 
     path: Path
     configs: dict[int, dict[str, Any]]
     results: dict[int, dict[str, Any]]
     missing: dict[str, str] = {}  # noqa: RUF012
+    program: str = ""
 
 
 def main(arguments: list[str]) -> int:
@@ -79,28 +81,31 @@ def read_measured(path: Path) -> Measured:
         left = [path / name for name in swept if name not in missing]
         folders = [folder for folder in left if (folder / "evaluation.json").exists()]
         missing |= {folder.name: "not measured" for folder in left if folder not in folders}
-    configs, results = {}, {}
+    configs, results, programs = {}, {}, set()
     for folder in folders:
-        config, result = _read_result(folder)
+        config, program_name, result = _read_result(folder)
+        programs.add(program_name)
         configs[config["seed"]], results[config["seed"]] = config, result
     if not results:
         raise program.UserError(
             f"{path} has not been measured: experiments.evaluate --workdir={path}"
         )
-    return Measured(path, configs, results, missing)
+    return Measured(path, configs, results, missing, " and ".join(sorted(programs)))
 
 
-def _read_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_result(folder: Path) -> tuple[dict[str, Any], str, dict[str, Any]]:
     from experiments.record import schema
+    from experiments.record.resumption import program_named
     from experiments.record.run_folder import read_run
 
-    config = read_run(folder)["config"]
+    facts = read_run(folder)
     file = folder / "evaluation.json"
     if not file.is_file():
         raise program.UserError(
             f"{folder} has not been measured: experiments.evaluate --workdir={folder}"
         )
-    return config, schema.read(file, schema.EVALUATION, "measure the run again")[-1]
+    result = schema.read(file, schema.EVALUATION, "measure the run again")[-1]
+    return facts["config"], program_named(facts), result
 
 
 def compare(first: Measured, other: Measured) -> dict[str, Any]:
@@ -146,7 +151,9 @@ def compare(first: Measured, other: Measured) -> dict[str, Any]:
         "missing": {str(side.path): side.missing for side in (first, other) if side.missing},
         "steps": [side.results[seeds[0]].get("step") for side in (first, other)],
         "differing_flags": {name: [a.get(name), b.get(name)] for name in differing},
-        "same_streams": all(a.get(name) == b.get(name) for name in STREAMS),
+        "programs": [first.program, other.program],
+        "same_streams": first.program == other.program
+        and all(a.get(name) == b.get(name) for name in STREAMS),
         "measures": measures,
     }
 
@@ -180,6 +187,9 @@ def in_words(comparison: dict[str, Any]) -> list[str]:
         f"{streams}",
         f"flags that differ: {differing or 'none'}",
     ]
+    before, after = comparison["programs"]
+    if before != after:
+        lines.append(f"programs that differ: {before} -> {after}")
     lines += [
         f"{path}: {', '.join(f'{name} {why}' for name, why in missing.items())}: left out, which may flatter it"
         for path, missing in comparison["missing"].items()

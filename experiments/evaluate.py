@@ -3,11 +3,11 @@
     python -m experiments.evaluate --workdir=runs/mnist
     python -m experiments.evaluate --workdir=runs/mnist --measures=frechet,manifold --num_samples=5000
 
-Prints a table and writes evaluation.json into the run folder: each value with its 95 % bootstrap interval, the number
-of samples, the *floor* (the same measure of as many unseen real images: what a perfect generator would score), and
-the SHA-256 of the feature network. neighbours.png shows samples beside their nearest training images. The newest
-checkpoint is measured, and the best one, where the run chose one by --eval_every: the gap is the story. Another
-choice: --checkpoint=best, or a step.
+Prints a table and writes evaluation.json into the run folder: each value with its 95 % interval (bootstrap; of the
+kernel distance by its own variance), the number of samples, the *floor* (the same measure of as many unseen real
+images: what a perfect generator would score), and the SHA-256 of the feature network. neighbours.png shows samples
+beside their nearest training images. The newest checkpoint is measured, and the best one, where the run chose one by
+--eval_every: the gap is the story. Another choice: --checkpoint=best, or a step.
 
 Given the folder of a command with --seeds or --sweep, it measures every run in it and sums them up: summary.json.
 

@@ -40,12 +40,12 @@ def main() -> int:
 
 
 def load(config: Config) -> Source:
-    """Draw the points to learn from."""
+    """Draw the points to learn from, and others of the same law to measure against."""
     if config.dataset not in PLANAR:
         raise program.UserError(
             f"--dataset={config.dataset} is not a set of the plane: choose {', '.join(PLANAR)}"
         )
-    return Source(data.load(config.dataset))
+    return Source(*(data.load(config.dataset, split=split) for split in ("train", "test")))
 
 
 def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:

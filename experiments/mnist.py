@@ -27,7 +27,7 @@ from experiments.many.train import train
 from experiments.measuring import monitor
 from gan_jax import data, plots
 from gan_jax.evaluation import balance
-from gan_jax.sampling import sample, sample_latents, to_signed
+from gan_jax.sampling import as_signed, sample, sample_latents
 from gan_jax.types import GAN
 
 GRID = 25  # samples of a picture, 5x5 as in the tutorial
@@ -58,7 +58,7 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
     keys = run_keys(config.seed)
     latents = sample_latents(keys.samples, 4 * GRID, config.latent_dim)
     watched_latents = sample_latents(keys.watch, HELD_OUT, config.latent_dim)
-    real = to_signed(jnp.asarray(source.held_out.images[:HELD_OUT]))
+    real = as_signed(jnp.asarray(source.held_out.images[:HELD_OUT]))
     generate = jax.jit(lambda state, latents: sample(gan, state, latents))
 
     @jax.jit

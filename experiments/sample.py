@@ -6,7 +6,8 @@
     python -m experiments.sample --workdir=runs/mnist --num_samples=8 --interpolate --out=walks.png
 
 An .npz holds the array `images`, uint8 [N, H, W, C] (for sets of the plane `points`, float32 [N, 2]); a .png shows a
-grid. With --interpolate each sample is a walk between two latents, 10 images long.
+grid. Of a game with labels, classes are drawn as often as they occur in the training data; the .npz holds them as
+`labels`, int32 [N]. With --interpolate each sample is a walk between two latents, 10 images long.
 """
 
 from pathlib import Path
@@ -19,6 +20,9 @@ WORKDIR = flags.DEFINE_string("workdir", None, "run folder to sample from")
 NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "how many samples, or walks", 1, 10**8)
 OUT = flags.DEFINE_string("out", "samples.png", "file to write, ending in .png or .npz")
 SEED = flags.DEFINE_integer("seed", 0, "seed of the latents", 0, 2**32 - 1)
+DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "folder of the data set, read for its classes' shares; default: the run's own"
+)
 EMA = flags.DEFINE_bool("ema", True, "use the moving average of the generator's weights")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "last", "last, best (by --eval_every), or a step")
 INTERPOLATE = flags.DEFINE_bool("interpolate", False, "walk between latents")
@@ -49,14 +53,27 @@ def main() -> int:
     if INTERPOLATE.value:
         ends = sample_latents(end_key, NUM_SAMPLES.value, dim)
         latents = interpolate(latents, ends, WALK).reshape(-1, dim)
-    samples = run.generate(latents, ema=EMA.value, batch=BATCH)
+    labels = _labels(run, NUM_SAMPLES.value, WALK if INTERPOLATE.value else 1)
+    samples = run.generate(latents, labels, ema=EMA.value, batch=BATCH)
     out.parent.mkdir(parents=True, exist_ok=True)
-    _write(samples, out, walks=INTERPOLATE.value)
+    _write(samples, labels, out, walks=INTERPOLATE.value)
     print(f"wrote {len(samples)} samples of step {run.step} to {out}")
     return 0
 
 
-def _write(samples, out: Path, *, walks: bool) -> None:
+def _labels(run, num: int, walk: int):
+    """Draw the classes of a game with labels, one for each sample or walk; None of other games."""
+    if not run.experiment.labelled:
+        return None
+
+    from experiments.measuring.real_data import source_of
+    from gan_jax.sampling import sample_labels
+
+    train = source_of(run, DATA_DIR.value).train
+    return sample_labels(SEED.value, train.labels, num).repeat(walk)
+
+
+def _write(samples, labels, out: Path, *, walks: bool) -> None:
     import numpy as np
 
     from gan_jax import plots
@@ -66,6 +83,8 @@ def _write(samples, out: Path, *, walks: bool) -> None:
     is_points = samples.ndim == 2
     if out.suffix == ".npz":
         arrays = {"points": samples} if is_points else {"images": np.asarray(to_pixels(samples))}
+        if labels is not None:
+            arrays["labels"] = np.asarray(labels)
         write_atomically(out, lambda file: np.savez_compressed(file, **arrays))
     elif is_points:
         extent = 1.1 * float(np.abs(samples).max())

@@ -46,15 +46,15 @@ def main() -> int:
 
 
 def load(config: Config) -> Source:
-    """Read the digits of which triples are made."""
+    """Read the digits of which triples are made, and others to measure against."""
     place = {"data_dir": config.data_dir, "download": config.download, "warn": print}
-    train = data.load(config.dataset, split="train", **place)
+    train, test = (data.load(config.dataset, split=s, **place) for s in ("train", "test"))
     if train.images.shape[1:] != IMAGE_SHAPE:
         raise program.UserError(
             f"--dataset={config.dataset} holds samples of shape {train.images.shape[1:]}: triples are made of "
             f"{IMAGE_SHAPE}, as mnist has"
         )
-    return Source(train)
+    return Source(train, test)
 
 
 def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gan_jax.types import GAN, Array, Batch, GANState, Images, Key, Labels, Latents
 
@@ -9,6 +10,11 @@ from gan_jax.types import GAN, Array, Batch, GANState, Images, Key, Labels, Late
 def sample_latents(key: Key, num: int, dim: int) -> Latents:
     """Draw latents from the standard normal distribution, f32[num, dim]."""
     return jax.random.normal(key, (num, dim))
+
+
+def sample_labels(seed: int, labels: Array, num: int) -> Labels:
+    """Draw classes as often as they occur among given labels, i32[num]; the same seed gives the same classes."""
+    return jnp.asarray(np.random.default_rng(seed).choice(np.asarray(labels), num), jnp.int32)
 
 
 def sample_real(key: Key, data: Batch, num: int) -> Batch:
@@ -30,7 +36,7 @@ def sample_real(key: Key, data: Batch, num: int) -> Batch:
         raise ValueError(f"data must be uint8 pixels or floats, got {dtype}; convert them")
     indices = jax.random.randint(key, (num,), 0, data.images.shape[0])
     chosen = jax.tree.map(lambda array: jnp.asarray(array)[indices], data)
-    return chosen._replace(images=to_signed(chosen.images)) if dtype == jnp.uint8 else chosen
+    return chosen._replace(images=as_signed(chosen.images))
 
 
 def sample_triples(key: Key, data: Batch, num: int) -> Batch:
@@ -61,6 +67,11 @@ def sample_triples(key: Key, data: Batch, num: int) -> Batch:
 def to_signed(images: Array) -> Images:
     """Map uint8 pixels 0..255 to f32 in [-1, 1]."""
     return (images.astype(jnp.float32) - 127.5) / 127.5
+
+
+def as_signed(images: Array) -> Images:
+    """Map uint8 pixels to [-1, 1], as players see them; floats are kept."""
+    return to_signed(images) if images.dtype == jnp.uint8 else images
 
 
 def to_pixels(images: Images) -> Array:

@@ -177,3 +177,13 @@ def test_a_right_jaxlib_has_nothing_to_complain_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         compiler.warn_if_faulty()
+
+
+def test_a_run_that_goes_on_under_other_flags_of_xla_says_so():
+    from experiments.record.provenance import changes
+
+    now = {"versions": {}, "devices": ["cpu"], "xla_flags": CURE}
+    (line,) = changes(now | {"xla_flags": ""}, now)
+    assert line.startswith(f"warning: the value of XLA_FLAGS was empty and is {CURE}: ")
+    older = {"versions": {}, "devices": ["cpu"]}  # does not say
+    assert changes(now, now) == changes(older, now) == []

@@ -32,7 +32,9 @@ TOLERANCES = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-10}
 def launch(folder, games, meshes, *, devices, **order) -> subprocess.Popen:
     """Start tests/layouts.py on so many virtual devices."""
     order = {"games": games, "meshes": meshes, "x64": False, "out": str(folder), **order}
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    given = os.environ.get("XLA_FLAGS", "")
+    flags = f"{given} --xla_force_host_platform_device_count={devices}"
+    flags += " --xla_backend_optimization_level=0"
     # NPROC sizes XLA's pool of threads: with fewer threads than devices they can block one another for ever.
     environment = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "NPROC": "16", "PYTHONPATH": "."}
     return subprocess.Popen(

@@ -94,7 +94,9 @@ def watched_game(config: configs.Config, shape: tuple[int, ...], dtype: str) -> 
     gan = game.build_gan(dataclasses.replace(config, dtype=dtype), shape)
     latents = np.random.default_rng(0).normal(size=(config.batch_size, config.latent_dim))
     tx = recording(optax.sgd(1e-3), STEPS)
-    return gan._replace(generator=pinned(gan.generator, x=np.float32(latents)), g_tx=tx, d_tx=tx)
+    return gan._replace(
+        generator=pinned(gan.generator, x=np.float32(latents).astype(dtype)), g_tx=tx, d_tx=tx
+    )
 
 
 def histories(state: GANState) -> dict[str, Any]:
@@ -117,9 +119,12 @@ def both_ways(name: str, batch_size: int | None, **changed: Any):
     images = draw_images(config, gan, shape)
     state = draw_state(dataclasses.replace(config, batch_size=2), shape)
     single = play(config, gan, jax.tree.map(jnp.asarray, state), images, {})
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        # Logits, images and slopes are cast to float32 by that name, and would be summed in it here too.
+        patch.setattr(jnp, "float32", jnp.float64)
         gan = watched_game(config, shape, "float64")._replace(**changed)
-        double = play(config, gan, in_float64(state), images, {} if batch_size else QUICK)
+        options = {} if batch_size else QUICK
+        double = play(config, gan, in_float64(state), np.float64(images), options)
     return single, double
 
 

@@ -27,6 +27,7 @@ from tiny import (
 
 from gan_jax.networks import from_linen
 from gan_jax.sampling import (
+    as_signed,
     interpolate,
     sample,
     sample_latents,
@@ -293,3 +294,8 @@ def test_a_walk_back_is_the_walk_reversed(pair):
 def test_a_walk_to_where_one_stands_stays_there(point):
     walk = np.asarray(WALK(point, point))
     np.testing.assert_allclose(walk, point[:, None].repeat(7, axis=1), rtol=1e-3)
+
+
+def test_players_see_pixels_as_signed_floats_and_floats_as_they_are():
+    np.testing.assert_array_equal(as_signed(jnp.array([0, 255], jnp.uint8)), [-1, 1])
+    np.testing.assert_array_equal(as_signed(jnp.array([-1.0, 0.5])), [-1, 0.5])

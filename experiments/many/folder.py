@@ -13,7 +13,8 @@ from experiments.many.members import Member
 from experiments.record import schema
 from experiments.record.files import refuse_links_out, without_part, write_text
 from experiments.record.lock import LOCK, hold
-from experiments.record.resumption import PERIODS, resumable
+from experiments.record.resumption import PERIODS, another_program, program_named, resumable
+from experiments.record.run_folder import read_run
 
 POPULATION = "population.json"
 DIVERGED = "diverged.json"  # name of a run -> what it said
@@ -29,11 +30,13 @@ class Population(NamedTuple):
       recipe: the flags that all its runs share.
       members: name of a run -> the flags that --sweep gave it.
       groups: names of the runs that share compiled calls; a run alone is a group of one.
+      program: that trains them; None: unknown, as of version 0.1.0.
     """
 
     recipe: dict[str, Any]
     members: dict[str, dict[str, Any]]
     groups: list[list[str]]
+    program: str | None = None
 
 
 def is_population(folder: Path) -> bool:
@@ -42,7 +45,9 @@ def is_population(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path, asked: list[Member], *, writes: bool) -> Iterator[Population]:
+def claimed(
+    folder: Path, asked: list[Member], program: str | None = None, *, writes: bool
+) -> Iterator[Population]:
     """Check that a folder is new or holds runs of the same recipe, and hold it while what it holds is written anew.
 
     Several commands may train in one folder. Between reading and writing, none may come in.
@@ -50,14 +55,15 @@ def claimed(folder: Path, asked: list[Member], *, writes: bool) -> Iterator[Popu
     Args:
       folder: which.
       asked: the runs of this command.
+      program: that trains them; None: any.
       writes: whether this process writes; one that only reads holds nothing.
 
     Raises:
       UserError: it holds something else. Nothing has been written.
     """
-    known = claim(folder, asked)
+    known = claim(folder, asked, program)
     with _held(folder) if writes else contextlib.nullcontext():
-        yield claim(folder, asked) if writes else known
+        yield claim(folder, asked, program) if writes else known
 
 
 def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -65,7 +71,7 @@ def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
     return hold(folder, patience=PATIENCE, refusal=refusal)
 
 
-def claim(folder: Path, asked: list[Member]) -> Population:
+def claim(folder: Path, asked: list[Member], program: str | None = None) -> Population:
     """Check that the folder is new or holds runs of the same recipe; nothing is written.
 
     Returns:
@@ -83,14 +89,23 @@ def claim(folder: Path, asked: list[Member]) -> Population:
     _refuse_links(folder, (member.name for member in asked))
     if not is_population(folder):
         _refuse_strangers(folder, asked)
-        return Population(recipe_of(asked[0]), {}, [])
+        return Population(recipe_of(asked[0]), {}, [], program)
     known, recipe = read(folder), recipe_of(asked[0])
+    if other := another_program(_program_of(folder, known), program):
+        raise UserError(f"{folder} holds runs {other}")
     reasons = _objections(folder, known, recipe)
     if reasons:
         raise UserError(
             f"{folder} holds runs of another configuration: {'; '.join(reasons)}. Choose another --workdir"
         )
-    return known._replace(recipe=recipe)
+    return known._replace(recipe=recipe, program=program or known.program)
+
+
+def _program_of(folder: Path, known: Population) -> str | None:
+    """Name the program of a folder's runs: those of a folder that does not say, do."""
+    begun = (folder / name for name in known.members if (folder / name / "run.json").is_file())
+    first = None if known.program else next(begun, None)
+    return known.program if first is None else program_named(read_run(first))
 
 
 def _objections(folder: Path, known: Population, recipe: dict[str, Any]) -> list[str]:
@@ -140,7 +155,8 @@ def write(folder: Path, population: Population) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / POPULATION, population._asdict())
+        table = {k: v for k, v in population._asdict().items() if v is not None}
+        _write(folder / POPULATION, table)
     except OSError as error:
         raise UserError(f"cannot write to --workdir={folder}: {error.strerror}") from error
 
@@ -153,7 +169,7 @@ def read(folder: Path) -> Population:
     """
     file = folder / POPULATION
     found = schema.read(file, schema.POPULATION, REMEDY)
-    population = Population(found["recipe"], found["members"], found["groups"])
+    population = Population(**{name: found.get(name) for name in Population._fields})
     if sorted(name for group in population.groups for name in group) != sorted(population.members):
         raise schema.damaged(file, "groups and members do not agree", REMEDY)
     _refuse_links(folder, population.members)

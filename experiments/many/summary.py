@@ -33,7 +33,8 @@ def conclude(folder: Path, names: list[str], request: Request) -> None:
     Raises:
       UserError: the folder is damaged.
     """
-    swept, lost = population_folder.read(folder).members, population_folder.read_diverged(folder)
+    population, lost = population_folder.read(folder), population_folder.read_diverged(folder)
+    swept = population.members
     draw_curves(folder, [name for name in names if (folder / name / "run.json").exists()], swept)
     results: dict[str, list[Result]] = {}
     left_out: dict[str, str] = {}
@@ -41,7 +42,7 @@ def conclude(folder: Path, names: list[str], request: Request) -> None:
         if name in lost:
             continue
         try:
-            _check_finished(folder / name)
+            _check_finished(folder / name, population_folder.steps_asked_of(population, name))
             results[name] = evaluation.evaluate_run(folder / name, request)
             print(_line(name, results[name][-1]), flush=True)
         except (UserError, CheckpointError) as error:
@@ -60,10 +61,13 @@ def conclude(folder: Path, names: list[str], request: Request) -> None:
     print(f"wrote {folder}/summary.json, with pictures of what was measured and logged")
 
 
-def _check_finished(folder: Path) -> None:
-    num_steps = read_run(folder)["config"].get("num_steps")
+def _check_finished(folder: Path, num_steps: int | None) -> None:
+    """Refuse a run of another length than the folder's: numbers after few and after many steps are not one."""
+    read_run(folder)
+    if not isinstance(num_steps, int):
+        raise UserError(f"{folder.parent}/{population_folder.POPULATION} names no --num_steps")
     newest = max(Checkpoints(folder / "checkpoints").steps(), default=0)
-    if newest < num_steps:
+    if newest != num_steps:
         raise UserError(f"it has taken {newest} of {num_steps} steps")
 
 
@@ -180,11 +184,16 @@ def _line(name: str, result: Result) -> str:
 
 
 def draw_curves(folder: Path, names: list[str], swept: dict[str, dict[str, Any]]) -> None:
-    """Draw the logs of all runs over one another."""
+    """Draw the logs of all runs over one another; a run whose log cannot be read is named and left out."""
     from gan_jax import plots
 
-    logs = {name: RunFolder(folder / name).read_metrics() for name in names}
-    logs = {name: records for name, records in logs.items() if records}
+    logs = {}
+    for name in names:
+        try:
+            if records := RunFolder(folder / name).read_metrics():
+                logs[name] = records
+        except (UserError, OSError) as error:
+            print(f"{name} is left out of curves.png: {error}", flush=True)
     if not logs:
         return
     present = [key for key in CURVES if any(key in records[0] for records in logs.values())]

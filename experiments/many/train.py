@@ -14,7 +14,6 @@ from experiments.command.game import count_weights, shapes_of_state
 from experiments.command.program import UserError
 from experiments.many import folder as population_folder
 from experiments.many import members, one_call, summary
-from experiments.many.folder import Population
 from experiments.many.members import Member
 from experiments.measuring.evaluation import Request
 from experiments.measuring.monitor import check_eval_every
@@ -39,13 +38,16 @@ def train(experiment: Experiment) -> int:
     Raises:
       UserError: the flags cannot be run, a folder is not theirs, or runs diverged.
     """
+    if not experiment.name.isidentifier():
+        raise UserError(f"the experiment's name is {experiment.name!r}: use letters, digits and _")
     config = configs.from_flags()
     name = f"{experiment.name}-{config.dataset}-{members.default_name(config)}"
     config = dataclasses.replace(config, workdir=config.workdir or f"runs/{name}")
     program_of(experiment)  # refuses what could not be read back
     devices.join(config)
     task = Task(experiment, config, experiment.load(config))
-    data.check_samples(task.source.train.name, task.source.train.images)
+    for part in filter(None, task.source):
+        data.check_samples(part.name, part.images)
     check_eval_every(config, experiment.kind, task.sample_shape)
     if not members.are_asked_for():
         return loop.train(task)
@@ -55,6 +57,8 @@ def train(experiment: Experiment) -> int:
 def _train_many(task: Task) -> int:
     folder = check_folder(Path(task.config.workdir).expanduser())
     asked = {member.name: member for member in members.from_flags(str(folder))}
+    for member in asked.values():
+        check_eval_every(member.config, task.experiment.kind, task.sample_shape)
     groups = _claim(folder, list(asked.values()), task)
     lost = population_folder.read_diverged(folder) if task.config.on_divergence == "stop" else {}
     for group in groups:
@@ -71,12 +75,13 @@ def _claim(folder: Path, asked: list[Member], task: Task) -> list[list[str]]:
     """Note the runs in the folder; divide them into groups, those that are there already as they were."""
     refusal, groups = None, []
     try:
-        with population_folder.claimed(folder, asked, writes=devices.is_writer()) as known:
+        program, writes = program_of(task.experiment), devices.is_writer()
+        with population_folder.claimed(folder, asked, program, writes=writes) as known:
             new = [member for member in asked if member.name not in known.members]
             groups = known.groups + _groups(new, task)
             swept = known.members | {member.name: member.swept for member in new}
-            if devices.is_writer():
-                population_folder.write(folder, Population(known.recipe, swept, groups))
+            if writes:
+                population_folder.write(folder, known._replace(members=swept, groups=groups))
     except (UserError, OSError) as error:  # told below, when the other processes know
         refusal = error
     if devices.highest(refusal is not None):

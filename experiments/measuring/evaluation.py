@@ -1,5 +1,6 @@
 """Measure the checkpoints of a run, each value with its interval and what real data reach; write evaluation.json."""
 
+import dataclasses
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from experiments.command.experiment import Source
 from experiments.command.program import UserError
 from experiments.measuring import measures
 from experiments.measuring.measure import RESAMPLES, Kind, Measure, Values, Yardstick
+from experiments.measuring.real_data import source_of
 from experiments.record.chosen_checkpoint import checkpoints_to_measure
 from experiments.record.restored import RestoredRun, restore_run
 from experiments.record.run_folder import write_text
 from gan_jax import data
-from gan_jax.sampling import sample_latents
+from gan_jax.sampling import sample_labels, sample_latents
 
 
 class Request(NamedTuple):
@@ -90,11 +93,11 @@ def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
     chosen = measures.of_kind(kind.name, among)
     num = request.num_samples or kind.num_samples(run.config)
     _check_enough(chosen, num)
-    place = request.data_dir or run.config.data_dir
-    sha256 = run.facts["dataset"]["sha256"]
-    real = _real_data(kind, run.config.dataset, place, sha256, request.features, num, chosen)
+    source = source_of(run, request.data_dir)
+    compared = _compared(source, run.experiment.name)
+    real = _real_data(kind, compared, request.features, num, chosen)
     train, read, facts = real.yardstick
-    samples = read(_generate(run, request, num))
+    samples = read(_generate(run, request, num, source))
     values = _compute(chosen, train, real.unseen, samples)
     for measure in chosen:
         if measure.draw:
@@ -112,18 +115,33 @@ def _check_enough(chosen: Chosen, num: int) -> None:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Compared:
+    """The data of a run, equal to others with the same name and the same samples."""
+
+    name: str
+    train: str
+    unseen: str
+    source: Source = dataclasses.field(compare=False)
+
+
+def _compared(source: Source, name: str) -> _Compared:
+    if source.held_out is None:
+        raise UserError(
+            f"the experiment {name} loads no unseen data to measure against: let its load give "
+            "Source(train, held_out)"
+        )
+    train, unseen = (data.fingerprint(part.images, part.labels) for part in source)
+    return _Compared(source.train.name, train, unseen, source)
+
+
 @lru_cache(maxsize=1)  # the runs of a population are measured by one
 def _real_data(
-    kind: Kind, name: str, place: str, sha256: str, features: str | None, num: int, chosen: Chosen
+    kind: Kind, compared: _Compared, features: str | None, num: int, chosen: Chosen
 ) -> RealData:
-    """Read the real data as the samples are read, having checked that they are those of the run."""
-    train, test = (data.load(name, split=split, data_dir=place) for split in ("train", "test"))
-    if train.sha256 != sha256:
-        raise UserError(
-            f"the data {name} in {place} are not those that the run was trained on "
-            f"(sha256 {train.sha256[:12]}, there {sha256[:12]}): name their folder by --data_dir"
-        )
-    yardstick, images = kind.yardstick(train, features), kind.unseen(test, num)
+    """Read the real data as the samples are read."""
+    train, held_out = compared.source
+    yardstick, images = kind.yardstick(train, features), kind.unseen(held_out, num)
     unseen = yardstick.read(images)
     floors = _compute(chosen, yardstick.train, unseen, unseen, resamples=0)
     return RealData(yardstick, unseen, len(images), floors)
@@ -141,9 +159,11 @@ def _compute(
     return values
 
 
-def _generate(run: RestoredRun, request: Request, num: int) -> np.ndarray:
+def _generate(run: RestoredRun, request: Request, num: int, source: Source) -> np.ndarray:
     latents = sample_latents(jax.random.key(request.seed), num, run.config.latent_dim)
-    samples = run.generate(latents, ema=request.ema)
+    labelled = run.experiment.labelled
+    labels = sample_labels(request.seed, source.train.labels, num) if labelled else None
+    samples = run.generate(latents, labels, ema=request.ema)
     bad = int((~np.isfinite(samples.reshape(num, -1))).any(axis=1).sum())
     if bad:
         raise UserError(f"{bad} of {num} samples are not finite: the run has diverged")

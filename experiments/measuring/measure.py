@@ -17,7 +17,7 @@ Direction = Literal["lower", "higher"] | None
 
 
 class Value(NamedTuple):
-    """A number and its 95 % bootstrap interval over the samples of this one run."""
+    """A number and its 95 % interval over the samples of this one run."""
 
     value: float
     interval: Interval | None = None

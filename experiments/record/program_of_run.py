@@ -11,24 +11,25 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from experiments.command.experiment import Experiment
 from experiments.command.program import UserError
+from experiments.record.resumption import program_named
 
 NAME = "EXPERIMENT"
 
 
 def program_of(experiment: Experiment) -> str:
-    """Name the module that `python -m` starts for an experiment; a script's path where it was started as one.
+    """Name the module that `python -m` starts for an experiment, also where it was started as a script.
 
     Raises:
-      UserError: the program that runs would train something else when it is read back.
+      UserError: the program that runs would not be found, or train something else, when it is read back.
     """
     main = sys.modules["__main__"]
     module = getattr(experiment.build, "__module__", None)
     if getattr(main, NAME, None) is experiment:
-        return _running()
+        return _running() or _refuse_script()
     if module in (None, "__main__"):
         raise UserError(
             f"this program trains an experiment that is not its {NAME}, so that its runs could not be read back: "
@@ -47,7 +48,7 @@ def experiment_of(facts: dict[str, Any], folder: Path) -> Experiment:
     Raises:
       UserError: its program is not to be found, or is none of training.
     """
-    name = facts.get("program") or f"experiments.{facts['experiment']}"
+    name = program_named(facts)
     if name == _running():
         module = sys.modules["__main__"]
     elif name in sys.modules:
@@ -60,15 +61,36 @@ def experiment_of(facts: dict[str, Any], folder: Path) -> Experiment:
     return found
 
 
-def _running() -> str:
+def _running() -> str | None:
+    """Name the module that runs; a script that no import finds has no name."""
     main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    return spec.name if spec else str(getattr(main, "__file__", "an interactive session"))
+    if spec := getattr(main, "__spec__", None):
+        return spec.name
+    if (file := getattr(main, "__file__", None)) is None:  # an interactive session
+        return None
+    path = Path(file).resolve()
+    name, folder = path.stem, path.parent
+    while (folder / "__init__.py").exists():
+        name, folder = f"{folder.name}.{name}", folder.parent
+    found = _source(name) if _is_module_name(name) else None
+    return name if found is not None and found.resolve() == path else None
+
+
+def _refuse_script() -> NoReturn:
+    name = Path(getattr(sys.modules["__main__"], "__file__", "NAME")).stem
+    raise UserError(
+        f"no import finds this program, so that its runs could not be read back: start it by python -m {name}, "
+        "from a folder where that works"
+    )
+
+
+def _is_module_name(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
 
 
 def _load(name: str, folder: Path) -> ModuleType:
     trained = f"{folder} was trained by {name}"
-    if not all(part.isidentifier() for part in name.split(".")):
+    if not _is_module_name(name):
         raise UserError(
             f"{trained}, which is no module: start it by python -m, then it is found again"
         )
@@ -81,13 +103,25 @@ def _load(name: str, folder: Path) -> ModuleType:
         raise UserError(
             f"{trained}, which is no training program: it has no {NAME} at its top level"
         )
-    return importlib.import_module(name)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever a program may raise
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{trained}, which cannot be imported: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def _source(name: str) -> Path | None:
     """Find a module's file; unlike `importlib.util.find_spec` this imports no package on the way."""
     package, *rest = name.split(".")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (
+        ImportError,
+        ValueError,
+    ):  # a module that is loaded already and has no spec, as a script's
+        spec = PathFinder.find_spec(package)
     for number in range(1, len(rest) + 1):
         if spec is None or spec.submodule_search_locations is None:
             return None
@@ -101,7 +135,13 @@ def _source(name: str) -> Path | None:
 def _is_training_program(source: Path) -> bool:
     try:
         body = ast.parse(source.read_bytes()).body
-    except (SyntaxError, ValueError, RecursionError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    targets = [target for node in body for target in _targets(node)]
     return any(isinstance(target, ast.Name) and target.id == NAME for target in targets)
+
+
+def _targets(node: ast.stmt) -> list[ast.expr]:
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return [node.target]
+    return node.targets if isinstance(node, ast.Assign) else []

@@ -48,6 +48,22 @@ def _objection(
     return f": it has taken {step} steps already" if now[name] < step else None
 
 
+def program_named(record: Mapping[str, Any]) -> str:
+    """Name the program that a run belongs to; a run of version 0.1.0 names its experiment alone.
+
+    Args:
+      record: run.json.
+    """
+    return record.get("program") or f"experiments.{record['experiment']}"
+
+
+def another_program(there: str | None, here: str | None) -> str:
+    """Say that runs are another program's, as the end of a sentence; nothing if they are not, or nobody knows."""
+    if not there or not here or there == here:
+        return ""
+    return f"of another program: {there}; choose another --workdir"
+
+
 def current_flags(record: Mapping[str, Any]) -> dict[str, Any]:
     """Give the flags that a run has now: those of its start, and those with which it was continued.
 
@@ -63,3 +79,10 @@ def current_flags(record: Mapping[str, Any]) -> dict[str, Any]:
 def continued_with(saved: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Give those flags that are to be noted when a run goes on with them: the ones that differ."""
     return {name: now[name] for name in CONTINUABLE if now[name] != saved.get(name)}
+
+
+def in_words(name: str, before: Any, now: Any) -> str:
+    """Say that a flag is another from here on, and what follows from it."""
+    line = f"--{name} was {before} and is {now} from here on"
+    cuts = name in PERIODS
+    return f"{line}: the rest of the run may differ in its last bits" if cuts else line

@@ -11,10 +11,9 @@ from typing import Any
 
 from experiments.command.config import Config, to_flagfile
 from experiments.command.program import UserError
-from experiments.record import schema
+from experiments.record import resumption, schema
 from experiments.record.files import refuse_links_out, without_part, write_text
 from experiments.record.lock import LOCK, hold
-from experiments.record.resumption import PERIODS, continued_with, current_flags, resumable
 
 # What a run that was killed before it could write run.json may have left, or a part of it.
 BEFORE_THE_FIRST_STEP = frozenset((LOCK, "samples", "tensorboard", "flagfile.txt", "run.json"))
@@ -52,31 +51,33 @@ class RunFolder:
         pictures = (self.path / "samples").glob("*.png")
         return sorted((p for p in pictures if p.stem.isdecimal()), key=lambda p: int(p.stem))
 
-    def describe(self, config: Config, facts: Mapping[str, Any], step: int = 0) -> list[str]:
+    def describe(self, config: Config, facts: Mapping[str, Any], step: int | None) -> list[str]:
         """Write flagfile.txt and run.json. A run that goes on keeps those of its start, but for flags that may differ.
 
         Args:
           config: the flags given now, which `claim` has let pass.
           facts: of the run, as this process sees them.
-          step: from which it goes on.
+          step: of the checkpoint from which it goes on; None: it begins, whatever a killed process has written.
 
         Returns:
           A line for each flag that is another from here on. flagfile.txt has its new value, and run.json notes it
           under "continued".
         """
         now = dataclasses.asdict(config)
-        if not (self.path / "run.json").exists():
+        if step is None:
             write_text(self.path / "flagfile.txt", to_flagfile(config))
             self._write_record({"config": now, **facts})
             return []
         record = _read_record(self.path)
-        before = current_flags(record)
-        changed = continued_with(before, now)
+        before = resumption.current_flags(record)
+        changed = resumption.continued_with(before, now)
         if changed:
             write_text(self.path / "flagfile.txt", to_flagfile(config))
             continued = [*record.get("continued", ()), {"step": step, "flags": changed}]
             self._write_record(record | {"continued": continued})
-        return [_in_words(name, before.get(name), value) for name, value in changed.items()]
+        return [
+            resumption.in_words(name, before.get(name), value) for name, value in changed.items()
+        ]
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
         write_text(self.path / "run.json", json.dumps(record, indent=2) + "\n")
@@ -148,7 +149,7 @@ class RunFolder:
         return schema.read_lines(self.evaluations, whole, check, REMEDY)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read every line of metrics.jsonl.
+        """Read every whole line of metrics.jsonl; a line cut short by a dying process is none.
 
         Raises:
           UserError: a line is damaged.
@@ -156,29 +157,34 @@ class RunFolder:
         if not self.metrics.exists():
             return []
         raw = self.metrics.read_bytes()
-        return schema.read_lines(self.metrics, raw, schema.METRICS_LINE, REMEDY)
+        whole = raw[: raw.rfind(b"\n") + 1]
+        return schema.read_lines(self.metrics, whole, schema.METRICS_LINE, REMEDY)
 
 
 @contextlib.contextmanager
-def claim(config: Config) -> Iterator[RunFolder]:
+def claim(config: Config, program: str | None = None) -> Iterator[RunFolder]:
     """Hold the run folder against other processes, having checked that it is new or belongs to this configuration.
 
+    Args:
+      config: of the run.
+      program: that trains it; None: any.
+
     Raises:
-      UserError: the folder holds something else, a run of another configuration, or a run under way.
+      UserError: the folder holds something else, a run of another configuration or program, or a run under way.
       CheckpointError: checkpoints cannot be kept in a folder of this name.
     """
     from gan_jax.checkpoint.paths import check_folder  # loads JAX, which --help does not wait for
 
     path = check_folder(Path(config.workdir).expanduser())
-    check_owner(path, config)
+    check_owner(path, config, program)
     refusal = f"another process is running in {path}: wait, or choose --workdir"
     with hold(path, patience=0, refusal=refusal):
-        check_owner(path, config)  # again: now nobody else writes
+        check_owner(path, config, program)  # again: now nobody else writes
         (path / "samples").mkdir(exist_ok=True)
         yield RunFolder(path)
 
 
-def check_owner(path: Path, config: Config) -> None:
+def check_owner(path: Path, config: Config, program: str | None = None) -> None:
     """Check that a folder is new, or holds a run that may go on with these flags; nothing is written.
 
     Raises:
@@ -198,8 +204,11 @@ def check_owner(path: Path, config: Config) -> None:
         return
     from gan_jax.checkpoint import Checkpoints  # imports JAX
 
+    record = read_run(path)
+    if other := resumption.another_program(resumption.program_named(record), program):
+        raise UserError(f"{path} holds a run {other}")
     newest = max(Checkpoints(path / "checkpoints").steps(), default=0)
-    reasons = resumable(read_run(path)["config"], dataclasses.asdict(config), newest)
+    reasons = resumption.resumable(record["config"], dataclasses.asdict(config), newest)
     if reasons:
         raise UserError(
             f"{path} holds a run of another configuration: {'; '.join(reasons)}. "
@@ -220,7 +229,7 @@ def read_run(path: Path) -> dict[str, Any]:
       UserError: the folder is no run, or its run.json is damaged.
     """
     record = _read_record(path)
-    return record | {"config": current_flags(record)}
+    return record | {"config": resumption.current_flags(record)}
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -228,12 +237,6 @@ def _read_record(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{path} is not a run folder: it has no run.json")
     return schema.read(file, schema.RUN, "restore it from a copy")
-
-
-def _in_words(name: str, before: Any, now: Any) -> str:
-    line = f"--{name} was {before} and is {now} from here on"
-    cuts = name in PERIODS
-    return f"{line}: the rest of the run may differ in its last bits" if cuts else line
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

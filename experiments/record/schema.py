@@ -63,6 +63,8 @@ RUN = record(
         "devices": list_of(text, least=1),
     },
     optional={
+        "program": text,
+        "xla_flags": text,
         "weights": table_of(whole()),
         "commit": or_null(text),
         "processes": whole(1),
@@ -96,7 +98,8 @@ POPULATION = record(
         "recipe": record({}, optional={"sweep": list_of(text)}, others=scalar),
         "members": table_of(table_of(scalar)),
         "groups": list_of(list_of(plain_name, least=1)),
-    }
+    },
+    optional={"program": text},
 )
 DIVERGED = table_of(text)
 

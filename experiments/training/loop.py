@@ -13,6 +13,7 @@ from experiments.command.experiment import Task
 from experiments.command.game import check
 from experiments.command.program import UserError
 from experiments.record import run_folder
+from experiments.record.program_of_run import program_of
 from experiments.record.run_folder import RunFolder
 from experiments.training.chunk import Compiled, assemble
 from experiments.training.console import Console, tensorboard
@@ -74,7 +75,7 @@ def open_run(task: Task, compiled: Compiled, data: Batch, quiet: bool = False) -
     """Claim a run's folder and set up what the run needs; `data` lie on the devices."""
     config, writes = task.config, devices.is_writer()
     with (
-        _folder(config) as folder,
+        _folder(task) as folder,
         Checkpoints(folder.checkpoints) as checkpoints,
         tensorboard(folder.path, config.tensorboard) as write_events,
     ):
@@ -97,13 +98,14 @@ def next_chunk(config: Config, step: int) -> int:
 
 
 @contextlib.contextmanager
-def _folder(config: Config) -> Iterator[RunFolder]:
-    folder = RunFolder(Path(config.workdir).expanduser().resolve())
+def _folder(task: Task) -> Iterator[RunFolder]:
+    folder = RunFolder(Path(task.config.workdir).expanduser().resolve())
     refusal = None
     with contextlib.ExitStack() as held:
         if devices.is_writer():
             try:
-                held.enter_context(run_folder.claim(config))
+                program = program_of(task.experiment)
+                held.enter_context(run_folder.claim(task.config, program))
             except Exception as error:  # told below, when the other processes know
                 refusal = error
         if devices.highest(refusal is not None):

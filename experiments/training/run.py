@@ -46,12 +46,12 @@ class Run:
         folder, console = self.report.folder, self.report.console
         restored = self._restore()
         facts = provenance.facts(self.task, program_of(self.task.experiment), self.state)
-        if devices.is_writer():
-            for line in folder.describe(self.config, facts, self.step):
-                console.warn(line)
-        console.say(provenance.opening_line(folder.path, facts, self.step))
         if restored:
             self._check_origin(facts)
+        if devices.is_writer():
+            for line in folder.describe(self.config, facts, self.step if restored else None):
+                console.warn(line)
+        console.say(provenance.opening_line(folder.path, facts, self.step))
         self.report.cut(self.progress)
         if not restored:
             self.report.draw(0, self.state)

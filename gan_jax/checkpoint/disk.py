@@ -101,6 +101,12 @@ def read_arrays(
     restore = import_orbax().args.PyTreeRestore
     wanted = {} if names is None else {"item": dict.fromkeys(names, 0), "partial_restore": True}
     path = importlib.import_module("etils.epath").Path(folder / str(step) / "state")
+    if not (
+        path / "_METADATA"
+    ).exists():  # without it some of the arrays could be read, but not all
+        raise UnsoundError(
+            "its arrays are illegible: the description of their structure is missing"
+        )
     try:
         # The handler itself: no barrier between processes, of which one may fail and leave the others waiting.
         arrays = array_handler().restore(path, args=restore(**wanted))

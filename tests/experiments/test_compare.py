@@ -103,6 +103,20 @@ def write_run(folder: Path, seed: int = 0, value: object = 1.0) -> Path:
     return folder
 
 
+def test_a_difference_between_programs_is_named_and_their_streams_are_not_said_to_be_shared(
+    tmp_path,
+):
+    """A fork with the same flags; the other run is of version 0.1.0, which names no program."""
+    a, b = write_run(tmp_path / "a"), write_run(tmp_path / "b", value=2.0)
+    facts = json.loads((b / "run.json").read_text())
+    (b / "run.json").write_text(json.dumps(facts | {"program": "my_fork"}))
+    outcome = run("compare", a, b)
+    assert "programs that differ: experiments.gaussians -> my_fork\n" in outcome.out
+    assert "flags that differ: none" in outcome.out and "not the numbers drawn" in outcome.out
+    (b / "run.json").write_text(json.dumps(facts | {"program": "experiments.gaussians"}))
+    assert "programs" not in run("compare", a, b).out
+
+
 def write_population(folder: Path, members: dict[str, dict]) -> None:
     table = {"recipe": {}, "members": members, "groups": [[name] for name in members]}
     (folder / "population.json").write_text(json.dumps(table))

@@ -30,7 +30,7 @@ def launch(folder, *arguments, virtual=2):
     """Start a process of experiments.mnist on so many virtual devices."""
     environment = {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={virtual}",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={virtual}",
         "NPROC": "16",  # threads: with fewer than devices XLA's collectives can wait for ever
     }
     return start("mnist", f"--workdir={folder}", *arguments, env=os.environ | environment)

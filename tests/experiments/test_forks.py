@@ -169,6 +169,27 @@ def test_no_module_is_imported_but_a_training_program(fork, tmp_path, name, monk
         restore_run(tmp_path / "run")
 
 
+@pytest.mark.parametrize("value", [3, ["a"], {}, True])
+@pytest.mark.parametrize("name", ["program", "xla_flags"])
+def test_a_program_or_xla_flags_that_are_no_text_are_refused_in_one_line(
+    fork, tmp_path, name, value
+):
+    shutil.copytree(fork / "alone", tmp_path / "run")
+    facts = json.loads((tmp_path / "run" / "run.json").read_text()) | {name: value}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=f"is damaged: {name} is .*, expected a text"):
+        restore_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("fault", ["import nowhere_at_all", "1 / 0", "raise KeyError('a\\nb')"])
+def test_a_program_that_fails_as_it_is_imported_is_told_in_one_line(tmp_path, fault, monkeypatch):
+    (tmp_path / "broken_fork.py").write_text(f"EXPERIMENT = None\n{fault}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match="broken_fork, which cannot be imported: ") as told:
+        program_of_run.experiment_of({"program": "broken_fork"}, tmp_path)
+    assert "\n" not in str(told.value)
+
+
 def test_looking_for_a_module_runs_no_package_on_the_way(tmp_path, monkeypatch):
     package = tmp_path / "trap"
     package.mkdir()
@@ -210,6 +231,56 @@ def test_a_game_that_reads_numbers_or_its_seed_is_not_built_for_many_runs_at_onc
         other = task._replace(experiment=task.experiment._replace(**parts))
         assert not one_call.can_trace(other, swept)
     assert one_call.can_trace(task._replace(experiment=other.experiment), ["r1_gamma"])
+
+
+def run_script(monkeypatch, file: Path, experiment) -> None:
+    """Make this process look as if `python FILE` had started it."""
+    main = types.ModuleType("__main__")
+    main.__spec__, main.__file__, main.EXPERIMENT = None, str(file), experiment
+    monkeypatch.setitem(sys.modules, "__main__", main)
+
+
+def test_a_script_is_recorded_by_the_name_under_which_it_is_imported(tmp_path, monkeypatch):
+    from experiments import gaussians
+
+    (tmp_path / "my_script.py").write_text("EXPERIMENT = None\n")
+    run_script(monkeypatch, tmp_path / "my_script.py", gaussians.EXPERIMENT)
+    with pytest.raises(UserError, match="start it by python -m my_script") as told:
+        program_of_run.program_of(gaussians.EXPERIMENT)
+    assert "\n" not in str(told.value)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert program_of_run.program_of(gaussians.EXPERIMENT) == "my_script"
+    run_script(monkeypatch, ROOT / "experiments" / "gaussians.py", gaussians.EXPERIMENT)
+    assert program_of_run.program_of(gaussians.EXPERIMENT) == "experiments.gaussians"
+
+
+@pytest.mark.parametrize("name", ["json.py", "my-fork.py"])
+def test_a_script_that_an_import_does_not_find_is_refused(tmp_path, name, monkeypatch):
+    """Another module has its name, or none can have it."""
+    from experiments import gaussians
+
+    (tmp_path / name).write_text("EXPERIMENT = None\n")
+    run_script(monkeypatch, tmp_path / name, gaussians.EXPERIMENT)
+    with pytest.raises(UserError, match="start it by python -m"):
+        program_of_run.program_of(gaussians.EXPERIMENT)
+
+
+def test_an_annotated_experiment_is_one(tmp_path, monkeypatch):
+    text = "from experiments.gaussians import EXPERIMENT as GIVEN\nEXPERIMENT: object = GIVEN\n"
+    (tmp_path / "annotated_fork.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = program_of_run.experiment_of({"program": "annotated_fork"}, tmp_path)
+    assert found.name == "gaussians"
+
+
+@pytest.mark.parametrize("name", ["", "my fork", "../evil", "a.b"])
+def test_an_experiment_whose_name_is_no_identifier_is_refused(name):
+    from experiments import gaussians
+    from experiments.many.train import train
+
+    with pytest.raises(UserError, match="the experiment's name is") as told:
+        train(gaussians.EXPERIMENT._replace(name=name))
+    assert "\n" not in str(told.value)
 
 
 def test_a_kind_of_samples_that_no_measure_knows_is_told_in_one_line():

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from commands import TINY, call, import_main, reject_constant, run
 
+from experiments.many import summary
+from experiments.measuring.evaluation import Request
 from experiments.record.restored import restore_run
 from experiments.training import loop
 from gan_jax import losses, plots
@@ -181,6 +183,33 @@ def test_what_is_not_finished_is_left_out_of_the_summary(ways, tmp_path):
     assert list(partial["left_out"]) == ["r1_gamma_1-seed_0"]
 
 
+def test_runs_of_another_length_than_the_folder_asks_for_are_left_out_of_the_summary(
+    ways, tmp_path, capsys
+):
+    """A command for some seeds has changed --num_steps: the other runs are finished by their own run.json alone."""
+    folder = tmp_path / "many"
+    shutil.copytree(ways / "no", folder)
+    population = json.loads((folder / "population.json").read_text())
+    population["recipe"]["num_steps"] = 4
+    (folder / "population.json").write_text(json.dumps(population))
+    short = "r1_gamma_1-seed_0"
+    for name in population["members"]:
+        if name != short:
+            shutil.rmtree(folder / name / "checkpoints" / "6")
+    summary.conclude(folder, list(population["members"]), Request(num_samples=20))
+    assert f"{short} is left out: it has taken 6 of 4 steps" in capsys.readouterr().out
+    population["recipe"]["num_steps"] = 6
+    (folder / "population.json").write_text(json.dumps(population))
+    for name in population["members"]:
+        facts = json.loads((folder / name / "run.json").read_text())
+        facts["config"]["num_steps"] = 4
+        (folder / name / "run.json").write_text(json.dumps(facts))
+    summary.conclude(folder, list(population["members"]), Request(num_samples=20))
+    whole, one = json.loads((folder / "summary.json").read_text())
+    assert not whole["runs"] and one["runs"] == [short]
+    assert set(whole["left_out"].values()) == {"it has taken 4 of 6 steps"}
+
+
 @pytest.mark.parametrize("way", ["yes", "no"])
 def test_a_run_that_diverges_is_counted_and_the_others_go_on(tmp_path, capsys, monkeypatch, way):
     monkeypatch.setitem(losses.LOSSES, "wasserstein", exploding)
@@ -217,6 +246,15 @@ def exploding():
 def test_what_cannot_be_run_is_refused_in_a_line(tmp_path, capsys, arguments, words):
     outcome = call(gaussians_main, [*POINTS, f"--workdir={tmp_path}/many", *arguments], capsys)
     assert outcome.code == 1 and outcome.err.count("\n") == 1 and words in outcome.err
+
+
+def test_a_swept_eval_every_of_what_cannot_be_measured_is_refused_before_a_folder_is_made(
+    tmp_path, capsys
+):
+    arguments = [*POINTS, "--dataset=moons", "--sweep=eval_every:2,4", f"--workdir={tmp_path}/many"]
+    outcome = call(gaussians_main, arguments, capsys)
+    assert outcome.code == 1 and "--eval_every: nothing can be measured of moons" in outcome.err
+    assert not (tmp_path / "many").exists()
 
 
 def test_folders_of_other_things_are_left_alone(tmp_path, capsys):

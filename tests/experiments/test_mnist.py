@@ -2,13 +2,19 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from commands import TINY, call, reject_constant, run
 from PIL import Image
+from small_runs import configure
 
 from experiments import mnist
+from experiments.command.experiment import Task
 from experiments.many import members
+from gan_jax import data
+from gan_jax.steps import init_state
+from gan_jax.types import Batch
 
 members.define_flags()
 
@@ -161,3 +167,31 @@ def test_sampling_gives_what_was_asked_for(finished, tmp_path):
     for wrong in (["--num_samples=0"], ["--out=x.jpg"], [f"--workdir={tmp_path}"]):
         outcome = run("sample", f"--workdir={finished}", f"--out={npz}", *wrong)
         assert outcome.code == 1 and outcome.err.count("\n") == 1, outcome
+
+
+def as_floats(dataset, low: float):
+    images = dataset.images.astype(np.float32) / 255 * (1 - low) + low
+    return data.make_dataset(images, dataset.labels, dataset.name)
+
+
+def test_held_out_floats_are_judged_as_the_pixels_that_they_are(tmp_path):
+    config = configure(tmp_path)
+    source = mnist.load(config)
+    task = Task(mnist.EXPERIMENT, config, source)
+    state = init_state(task.gan, jax.random.key(0), Batch(np.zeros((4, 28, 28, 1), np.float32)))
+    floats = source._replace(held_out=as_floats(source.held_out, -1))
+    pixels, signed = (mnist.observe(config, s, task.gan).watch(state) for s in (source, floats))
+    assert signed["dis_acc"] == pytest.approx(pixels["dis_acc"], abs=1e-5)
+
+
+def test_held_out_floats_of_another_range_are_refused(tmp_path, capsys, monkeypatch):
+    def load(config):
+        source = mnist.load(config)
+        grey = as_floats(source.held_out, -1)
+        washed = grey.images / 2 + 0.5
+        return source._replace(held_out=grey._replace(images=washed, name="washed"))
+
+    monkeypatch.setattr(mnist, "EXPERIMENT", mnist.EXPERIMENT._replace(load=load))
+    outcome = call(mnist.main, [*TINY, f"--workdir={tmp_path}/run"], capsys)
+    assert outcome.code == 1 and "washed: expected floats in [-1, 1]" in outcome.err
+    assert not (tmp_path / "run").exists()

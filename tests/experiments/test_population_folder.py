@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from absl.testing import flagsaver
 from small_runs import configure
 
 from experiments import gaussians
+from experiments.command.config import LATER
 from experiments.command.experiment import Source, Task
 from experiments.command.program import UserError
 from experiments.many import folder as population_folder
@@ -20,6 +22,8 @@ from experiments.many import members, train
 from experiments.many.folder import Population
 from experiments.many.members import Member
 from gan_jax import data
+
+KEPT = Path(__file__).parents[1] / "fixtures" / "runs_0_1_0" / "ring_seeds"
 
 
 def member(folder: Path, seed: int = 0, swept: dict[str, Any] = {}, **values: Any) -> Member:  # noqa: B006
@@ -196,6 +200,27 @@ def test_what_makes_the_game_may_not_differ(tmp_path):
         claimed(tmp_path, member(tmp_path, swept={"r1_gamma": 1.0}))
 
 
+def test_runs_of_another_program_do_not_go_on(tmp_path):
+    one = member(tmp_path)
+    with population_folder.claimed(tmp_path, [one], "experiments.gaussians", writes=True) as known:
+        population_folder.write(
+            tmp_path, known._replace(members={"seed_0": {}}, groups=[["seed_0"]])
+        )
+    assert population_folder.claim(tmp_path, [one], "experiments.gaussians").members
+    refusal = r"holds runs of another program: experiments\.gaussians; choose another --workdir"
+    with pytest.raises(UserError, match=refusal):
+        population_folder.claim(tmp_path, [one], "my_fork")
+
+
+def test_runs_of_a_folder_that_names_no_program_name_it_themselves(tmp_path):
+    folder = shutil.copytree(KEPT, tmp_path / "many")
+    config = json.loads((folder / "seed_0" / "run.json").read_text())["config"]
+    asked = [Member("seed_0", configure(folder / "seed_0", **LATER | config), {})]
+    assert population_folder.claim(folder, asked, "experiments.gaussians").members
+    with pytest.raises(UserError, match=r"of another program: experiments\.gaussians"):
+        population_folder.claim(folder, asked, "my_fork")
+
+
 # What a stranger may have put there
 
 
@@ -238,3 +263,17 @@ def test_evaluate_writes_nothing_outside_the_folder(tmp_path):
     with pytest.raises(UserError, match="is damaged"):
         summary.conclude(folder, ["../other"], Request())
     assert list(other.iterdir()) == []
+
+
+def test_curves_are_drawn_of_the_runs_whose_logs_can_be_read(tmp_path, monkeypatch, capsys):
+    from experiments.many import summary
+    from gan_jax import plots
+
+    drawn = []
+    monkeypatch.setattr(plots, "save_population_curves", lambda curves, *_: drawn.append(curves))
+    for name, log in (("seed_0", '{"step": 1, "d_loss": 1.0}\n{"st'), ("seed_1", "damaged\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").write_text(log)
+    summary.draw_curves(tmp_path, ["seed_0", "seed_1"], {})
+    assert drawn == [{"": [[{"step": 1, "d_loss": 1.0}]]}]
+    assert capsys.readouterr().out.startswith("seed_1 is left out of curves.png: ")

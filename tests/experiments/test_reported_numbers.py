@@ -17,7 +17,8 @@ from commands import TINY, call, import_main
 from small_runs import Lab, configure
 from test_compare import measured
 
-from experiments import compare
+from experiments import compare, gaussians, mnist, stacked_mnist
+from experiments.command.experiment import Source
 from experiments.command.program import UserError
 from experiments.many import members, one_call, summary
 from experiments.measuring import (
@@ -295,20 +296,25 @@ def test_samples_that_are_not_finite_end_a_measurement_in_a_line():
 CENTRES = data.mixture("ring").centres
 
 
-def ring_run(**facts):
+def load_ring(config) -> Source:
+    assert not config.download
+    return Source(*(data.load(config.dataset, split=split) for split in ("train", "test")))
+
+
+def ring_run(load=load_ring, **facts):
     """A run of which the average of weights draws the 8 modes once each, and the weights themselves one of them."""
     given = []
 
-    def generate(latents, *, ema: bool):
+    def generate(latents, labels=None, *, ema: bool):
         given.append(latents)
         return np.resize(CENTRES if ema else CENTRES[:1], (len(latents), 2))
 
     dataset = {"shape": [2], "sha256": data.load("ring").sha256, **facts}
-    config = SimpleNamespace(dataset="ring", data_dir="nowhere", latent_dim=2, network="mlp")
+    config = configure(Path("unused"), dataset="ring", data_dir="nowhere", latent_dim=2)
     return SimpleNamespace(
         config=config,
         facts={"dataset": dataset},
-        experiment=SimpleNamespace(kind="points"),
+        experiment=SimpleNamespace(name="fork", kind="points", labelled=False, load=load),
         generate=generate,
         given=given,
     )
@@ -340,19 +346,55 @@ def test_without_the_average_the_weights_themselves_are_measured(tmp_path):
     assert found["measures"]["mode_kl"]["value"] == pytest.approx(math.log(8))
 
 
-def test_more_samples_than_unseen_data_are_said(tmp_path, monkeypatch):
-    few = data.load("ring", split="test")
-    few = few._replace(images=few.images[:5], labels=few.labels[:5])
-    real = data.load
-    monkeypatch.setattr(
-        data, "load", lambda name, split="train", **place: few if split == "test" else real(name)
-    )
-    evaluation._real_data.cache_clear()
-    found = evaluation._evaluate(ring_run(), evaluation.Request(num_samples=16), tmp_path)
-    evaluation._real_data.cache_clear()
+def part(dataset, num: int):
+    return data.make_dataset(dataset.images[:num], dataset.labels[:num], dataset.name)
+
+
+def test_more_samples_than_unseen_data_are_said(tmp_path):
+    """And the unseen data are those that the experiment holds out."""
+
+    def load(config):
+        source = load_ring(config)
+        return source._replace(held_out=part(source.held_out, 5))
+
+    found = evaluation._evaluate(ring_run(load), evaluation.Request(num_samples=16), tmp_path)
     assert found["num_samples"] == 16 and found["num_floor_samples"] == 5
     text = evaluation.table({"checkpoint": "last", "step": 6, **found})
     assert "floor: only 5 unseen real samples exist" in text
+
+
+def test_a_run_is_measured_against_the_data_that_its_experiment_loads(tmp_path):
+    asked = []
+
+    def load(config):
+        asked.append(config.data_dir)
+        source = load_ring(config)
+        return Source(part(source.train, 50), source.held_out)
+
+    run = ring_run(load, sha256=part(data.load("ring"), 50).sha256)
+    evaluation._real_data.cache_clear()
+    for place in (None, "elsewhere"):
+        request = evaluation.Request(num_samples=16, data_dir=place)
+        assert evaluation._evaluate(run, request, tmp_path)["measures"]["modes"]["value"] == 8
+    assert asked == ["nowhere", "elsewhere"]
+    assert evaluation._real_data.cache_info().hits == 1  # the same data are read once
+    evaluation._evaluate(ring_run(), request, tmp_path)
+    assert evaluation._real_data.cache_info().misses == 2
+
+
+def test_an_experiment_without_unseen_data_is_told_what_it_lacks(tmp_path):
+    run = ring_run(lambda config: Source(data.load("ring")))
+    with pytest.raises(UserError, match=r"fork loads no unseen data .* Source\(train, held_out\)"):
+        evaluation._evaluate(run, evaluation.Request(num_samples=16), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("module", "dataset"), [(mnist, "digits"), (gaussians, "ring"), (stacked_mnist, "digits")]
+)
+def test_every_program_holds_data_out(module, dataset, tmp_path):
+    source = module.EXPERIMENT.load(configure(tmp_path, dataset=dataset))
+    test = data.load(dataset, split="test")
+    assert source.held_out.sha256 == test.sha256 != source.train.sha256
 
 
 def test_other_data_than_the_runs_are_refused(tmp_path):
@@ -575,16 +617,12 @@ def test_a_run_is_finished_with_its_last_step_and_has_no_best_without_eval_every
     lab, tmp_path, capsys
 ):
     lab.train(configure(tmp_path / "run"), capsys)
-    summary._check_finished(tmp_path / "run")
-    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    summary._check_finished(tmp_path / "run", 6)
     for num_steps in (5, 7):
-        facts["config"]["num_steps"] = num_steps
-        (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
-        if num_steps > 6:
-            with pytest.raises(UserError, match="it has taken 6 of 7 steps"):
-                summary._check_finished(tmp_path / "run")
-        else:
-            summary._check_finished(tmp_path / "run")
+        with pytest.raises(UserError, match=f"it has taken 6 of {num_steps} steps"):
+            summary._check_finished(tmp_path / "run", num_steps)
+    with pytest.raises(UserError, match=r"population\.json names no --num_steps"):
+        summary._check_finished(tmp_path / "run", None)
     with pytest.raises(UserError, match=r"--checkpoint=best: .* without --eval_every"):
         find_checkpoint(tmp_path / "run", "best")
     assert checkpoints_to_measure(tmp_path / "run", None) == {"last": None}

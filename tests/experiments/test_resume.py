@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shlex
 import shutil
 import signal
 import tempfile
@@ -198,9 +199,11 @@ def test_a_real_run_asked_to_stop_goes_on_by_the_line_that_it_prints(tmp_path, n
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, "")
-    step = int(re.search("after step ([0-9]+); the same command goes on from there", out)[1])
-    flagfile = re.search("--flagfile=(.*)$", out.splitlines()[-1])[1]
-    with real_run(f"--flagfile={flagfile}") as again:
+    step = int(re.search("after step ([0-9]+); this goes on from there", out)[1])
+    words = shlex.split(out.splitlines()[-1].partition("there: ")[2])
+    assert words[:3] == ["python", "-m", "experiments.mnist"]
+    assert words[3:] == [f"--flagfile={tmp_path}/run/flagfile.txt", f"--workdir={tmp_path}/run"]
+    with real_run(*words[3:]) as again:
         wait_for(tmp_path / "run" / "checkpoints" / str(step + 100 - step % 100))
         again.send_signal(number)
         assert f"continuing after step {step} in" in again.communicate(timeout=60)[0]

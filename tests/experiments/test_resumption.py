@@ -20,6 +20,7 @@ from experiments.record.resumption import (
     PERIODS,
     continued_with,
     current_flags,
+    program_named,
     resumable,
 )
 
@@ -243,12 +244,71 @@ def test_the_owner_is_checked_again_under_the_lock(tmp_path, monkeypatch):
     config = configure(tmp_path / "run")
     real, calls = run_folder.check_owner, []
 
-    def check(path: Path, config) -> None:
+    def check(path: Path, config, program) -> None:
         calls.append(path)
         if len(calls) == 2:
             (path / "thesis.tex").write_text("precious")
-        real(path, config)
+        real(path, config, program)
 
     monkeypatch.setattr(run_folder, "check_owner", check)
     with pytest.raises(UserError, match=r"thesis\.tex"), run_folder.claim(config):
         pass
+
+
+def test_a_fork_does_not_go_on_with_the_run_of_another_program(lab, tmp_path, capsys):
+    """Flags and data are the same; the game is not."""
+    config = configure(tmp_path / "run")
+    assert lab.train(config, capsys).code == 0
+
+    def build(config, sample_shape):
+        return original.experiment.build(config, sample_shape)
+
+    build.__module__ = "my_fork"
+    original = lab.task
+    lab.task = original._replace(experiment=original.experiment._replace(build=build))
+    outcome = lab.train(config, capsys)
+    assert outcome.code == 1 and outcome.err.count("\n") == 1
+    assert "holds a run of another program: experiments.mnist; choose another" in outcome.err
+    lab.task = original
+    assert lab.train(config, capsys).code == 0
+
+
+def test_a_run_that_names_no_program_is_that_of_its_experiment(tmp_path):
+    assert program_named({"experiment": "mnist"}) == "experiments.mnist"
+    assert program_named({"experiment": "mnist", "program": "my_fork"}) == "my_fork"
+
+
+# Data that are no longer those of the start
+
+
+def with_data(lab: Lab, name: str):
+    """The task of the lab, with data of another checksum."""
+    train = lab.task.source.train
+    return lab.task._replace(source=lab.task.source._replace(train=train._replace(sha256=name)))
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew_with_what_it_is_given(
+    lab, tmp_path, capsys
+):
+    config = configure(tmp_path / "run")
+    original = lab.task
+    lab.task = with_data(lab, "of A")
+    assert lab.kill(config, 0, capsys)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["dataset"]["sha256"] == "of A"
+    lab.task = original
+    outcome = lab.train(dataclasses.replace(config, log_every=3), capsys)
+    assert outcome.code == 0 and "from here on" not in outcome.out
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["dataset"]["sha256"] == original.source.train.sha256
+    assert record["config"]["log_every"] == 3 and "continued" not in record
+    assert "--log_every=3\n" in (tmp_path / "run" / "flagfile.txt").read_text()
+
+
+def test_a_run_that_is_refused_for_its_data_is_left_as_it_was(lab, tmp_path, capsys):
+    config = configure(tmp_path / "run")
+    assert lab.train(config, capsys).code == 0
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    lab.task = with_data(lab, "of B")
+    outcome = lab.train(dataclasses.replace(config, num_steps=12), capsys)
+    assert outcome.code == 1 and "the data differ from those" in outcome.err
+    assert (tmp_path / "run" / "run.json").read_bytes() == before

@@ -261,10 +261,10 @@ def test_entries_that_are_not_known_pass():
     schema.EVALUATION([{**EVALUATION[0], "more": None}], "")
 
 
-def test_the_last_line_may_lack_its_newline_and_is_counted(tmp_path):
+def test_a_line_that_a_dying_process_cut_short_is_none(tmp_path):
     run = RunFolder(tmp_path)
-    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n{"step": 2}')
-    assert [record["step"] for record in run.read_metrics()] == [1, 2]
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n{"step": 2, "d_lo')
+    assert [record["step"] for record in run.read_metrics()] == [1]
     (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n\n{"step": 2}\n')
     with pytest.raises(UserError, match="line 2: it is empty"):
         run.read_metrics()

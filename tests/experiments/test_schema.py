@@ -158,9 +158,7 @@ def refusal(read) -> str | None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_sound_file_is_read(tmp_path, name):
     sound, read = readers(tmp_path)[name]
-    (tmp_path / name).write_text(json.dumps(sound))
-    if name == "evaluations.jsonl":
-        (tmp_path / name).write_text(json.dumps(sound) + "\n")
+    (tmp_path / name).write_text(json.dumps(sound) + "\n")
     assert refusal(read) is None
     assert read() != []
 

@@ -45,12 +45,9 @@ def fresh_process(code: str, **environment: str) -> subprocess.CompletedProcess:
 def test_a_program_sums_rightly_on_the_installed_jaxlib():
     done = fresh_process(CANARY)
     assert done.stdout == "square 0.0 plain 0.0\n", done.stdout + done.stderr
-    told = (
-        [f"note: jaxlib {compiler.jaxlib_version()}"] if faulty(compiler.jaxlib_version()) else []
-    )
-    assert [
-        line[: len(start)] for line, start in zip(done.stderr.splitlines(), told, strict=True)
-    ] == told
+    told = [line for line in done.stderr.splitlines() if "computes some sums wrongly" in line]
+    assert len(told) == faulty(compiler.jaxlib_version())
+    assert all(line.startswith(f"note: jaxlib {compiler.jaxlib_version()} ") for line in told)
 
 
 @pytest.mark.parametrize(

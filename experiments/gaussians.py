@@ -23,14 +23,14 @@ from experiments.command.config import Config
 from experiments.command.experiment import Experiment, Observer, Source, run_keys
 from experiments.command.game import build_gan
 from experiments.many.train import train
-from experiments.measuring import monitor
+from experiments.measuring import mixtures, monitor
 from gan_jax import data, plots
-from gan_jax.evaluation import coverage
 from gan_jax.sampling import sample, sample_latents
 from gan_jax.types import GAN
 
 PLANAR = tuple(name for name in data.POINT_SETS if name != "gaussian_1d")
 NUM_POINTS = 2500  # samples of one measurement
+WATCHED = ("modes", "high_quality", "mode_kl")  # of what is measured of mixtures
 SHOWN = 1000  # points of each kind in a picture
 
 
@@ -77,7 +77,11 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
         plots.save_scatter(real, fake, path, decision=decision, extent=extent)
 
     def watch(state) -> dict[str, float]:
-        return covered(config.dataset, jax.device_get(generate(state, watched_latents)))
+        if config.dataset not in data.MIXTURES:
+            return {}
+        points = jax.device_get(generate(state, watched_latents))
+        found = mixtures.numbers(points, data.mixture(config.dataset))
+        return {name: found[name] for name in WATCHED}
 
     def warn(record: dict) -> str | None:
         del record  # the number of modes says it
@@ -86,21 +90,10 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
     def finish(state, folder: Path) -> None:
         draw(state, folder / "samples.png")
 
-    distance = monitor.monitor_for(config, "points", source.train, source.train.images.shape[1:])
+    distance = monitor.monitor_for(
+        config, EXPERIMENT.kind, source.train, source.train.images.shape[1:]
+    )
     return Observer(draw, watch, warn, finish, *monitor.of_states(distance, config, generate))
-
-
-def covered(dataset: str, points: np.ndarray) -> dict[str, float]:
-    """Count modes, high-quality share and KL of generated points; nothing for sets that are no mixtures."""
-    if dataset not in data.MIXTURES:
-        return {}
-    mixture = data.mixture(dataset)
-    found = coverage.mixture_coverage(points, mixture.centres, mixture.sigma)
-    return {
-        "modes": float(found.modes),
-        "high_quality": float(found.high_quality),
-        "mode_kl": float(found.kl),
-    }
 
 
 EXPERIMENT = Experiment("gaussians", "points", load, build, observe)

@@ -83,7 +83,9 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
         images = jax.device_get(generate(state, latents))
         plots.save_grid(images, folder / "samples.png", columns=10)
 
-    distance = monitor.monitor_for(config, "images", source.train, source.train.images.shape[1:])
+    distance = monitor.monitor_for(
+        config, EXPERIMENT.kind, source.train, source.train.images.shape[1:]
+    )
     return Observer(draw, watch, warn, finish, *monitor.of_states(distance, config, generate))
 
 

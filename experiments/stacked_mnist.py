@@ -30,6 +30,7 @@ from experiments.command.experiment import Experiment, Observer, Source, run_key
 from experiments.command.game import build_gan
 from experiments.many.train import train
 from experiments.measuring import monitor, stacked_digits
+from experiments.measuring.measure import frozen_network
 from gan_jax import data, plots
 from gan_jax.evaluation.coverage import stacked_coverage
 from gan_jax.evaluation.features import IMAGE_SHAPE
@@ -67,7 +68,7 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
     keys = run_keys(config.seed)
     latents = sample_latents(keys.samples, 4 * GRID, config.latent_dim)
     watched_latents = sample_latents(keys.watch, WATCHED, config.latent_dim)
-    network = stacked_digits.classifier(source.train.name)
+    network = frozen_network(source.train.name)
     generate = jax.jit(lambda state, latents: sample(gan, state, latents))
 
     def draw(state, path: Path) -> None:
@@ -87,7 +88,7 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
         images = jax.device_get(generate(state, latents))
         plots.save_grid(images, folder / "samples.png", columns=10)
 
-    distance = monitor.monitor_for(config, "stacked_digits", source.train, (*IMAGE_SHAPE[:2], 3))
+    distance = monitor.monitor_for(config, EXPERIMENT.kind, source.train, (*IMAGE_SHAPE[:2], 3))
     return Observer(draw, watch, warn, finish, *monitor.of_states(distance, config, generate))
 
 

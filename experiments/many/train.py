@@ -114,7 +114,7 @@ def _share(group: list[Member], task: Task) -> bool:
         if config.on_divergence == "rollback"
         else ""
         if one_call.can_trace(_of(group[0], task), swept)
-        else f"{task.experiment.name} builds no game from traced {' and '.join(swept)}"
+        else f"{task.experiment.name} builds its game from its seed, or not from traced {', '.join(swept) or 'numbers'}"
     )
     if wish == "yes" and hindrance:
         raise UserError(f"--together=yes: {hindrance}")

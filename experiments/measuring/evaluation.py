@@ -17,7 +17,6 @@ from experiments.measuring.real_data import source_of
 from experiments.record.chosen_checkpoint import checkpoints_to_measure
 from experiments.record.restored import RestoredRun, restore_run
 from experiments.record.run_folder import write_text
-from gan_jax import data
 from gan_jax.sampling import sample_labels, sample_latents
 
 
@@ -131,8 +130,8 @@ def _compared(source: Source, name: str) -> _Compared:
             f"the experiment {name} loads no unseen data to measure against: let its load give "
             "Source(train, held_out)"
         )
-    train, unseen = (data.fingerprint(part.images, part.labels) for part in source)
-    return _Compared(source.train.name, train, unseen, source)
+    train, unseen = source
+    return _Compared(train.name, train.sha256, unseen.sha256, source)
 
 
 @lru_cache(maxsize=1)  # the runs of a population are measured by one

@@ -18,12 +18,14 @@ from experiments.measuring.measure import (
     Watch,
     Yardstick,
     as_pixels,
+    frozen_network,
+    network_facts,
     with_centred_interval,
     with_interval,
 )
 from gan_jax.data import Dataset
 from gan_jax.evaluation.balance import class_balance, classifier_score
-from gan_jax.evaluation.features import IMAGE_SHAPE, SHA256, FeatureNetwork, embed, load_features
+from gan_jax.evaluation.features import IMAGE_SHAPE, FeatureNetwork, embed
 from gan_jax.evaluation.frechet import (
     feature_statistics,
     frechet_distance,
@@ -161,13 +163,12 @@ def refusal(name: str, shape: tuple[int, ...]) -> str:
 
 def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
     """Read the training images through the data set's own network, MNIST's, or the one that is named."""
-    network = load_features(features or (train.name if train.name in SHA256 else "mnist"))
-    facts = {"features": network.name, "features_sha256": network.sha256}
+    network = frozen_network(train.name, features)
 
     def read(images: np.ndarray) -> Embedded:
         return embed_images(network, images)
 
-    return Yardstick(read(train.images), read, facts)
+    return Yardstick(read(train.images), read, network_facts(network))
 
 
 def unseen(test: Dataset, num: int) -> np.ndarray:

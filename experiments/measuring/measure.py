@@ -8,6 +8,7 @@ import numpy as np
 
 from gan_jax.data import Dataset
 from gan_jax.evaluation.bootstrap import Interval, bootstrap_interval
+from gan_jax.evaluation.features import SHA256, FeatureNetwork, load_features
 from gan_jax.sampling import to_pixels
 
 RESAMPLES = 200  # of a bootstrap interval
@@ -94,6 +95,16 @@ class Kind(NamedTuple):
     yardstick: Callable[[Dataset, str | None], Yardstick]
     unseen: Callable[[Dataset, int], np.ndarray]
     success: Callable[[Values, Any], dict[str, Any]] | None = None
+
+
+def frozen_network(dataset: str, features: str | None = None) -> FeatureNetwork:
+    """Load the network that is named, or the data set's own, or MNIST's."""
+    return load_features(features or (dataset if dataset in SHA256 else "mnist"))
+
+
+def network_facts(network: FeatureNetwork) -> dict[str, str]:
+    """Say which network read the samples, for evaluation.json."""
+    return {"features": network.name, "features_sha256": network.sha256}
 
 
 def with_interval(value: float, statistic, samples: np.ndarray, resamples: int) -> Value:

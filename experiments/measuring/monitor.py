@@ -10,7 +10,6 @@ from experiments.command.config import Config
 from experiments.command.experiment import run_keys
 from experiments.command.program import UserError
 from experiments.measuring import measures
-from experiments.measuring.measure import Measure
 from gan_jax.data import Dataset
 from gan_jax.sampling import sample_latents
 from gan_jax.types import GANState, Images, Latents
@@ -68,7 +67,7 @@ def monitor_for(
     if not config.eval_every:
         return None
     check_eval_every(config, kind, sample_shape)
-    watch = next(m.watch for m in measures.of_kind(kind) if _can_be_watched(m))
+    watch = next(m.watch for m in measures.of_kind(kind) if m.watch)
     try:
         yardstick = measures.kind_named(kind).yardstick(dataset, None)
         number = watch.against(yardstick.train)
@@ -82,10 +81,6 @@ def monitor_for(
             raise UserError(f"--eval_every: {watch.name}: {error}") from error
 
     return Monitor(watch.name, measure)
-
-
-def _can_be_watched(measure: Measure) -> bool:
-    return measure.watch is not None
 
 
 def of_states(

@@ -22,21 +22,18 @@ from experiments.measuring.measure import (
     Watch,
     Yardstick,
     as_pixels,
+    frozen_network,
+    network_facts,
     with_centred_interval,
     with_interval,
 )
 from gan_jax.data import Dataset
 from gan_jax.evaluation.coverage import histogram_kl, stacked_coverage
-from gan_jax.evaluation.features import IMAGE_SHAPE, SHA256, FeatureNetwork, embed, load_features
+from gan_jax.evaluation.features import IMAGE_SHAPE, FeatureNetwork, embed
 from gan_jax.sampling import sample_triples
 from gan_jax.types import Batch
 
 UNSURE = 0.9  # a digit is read unsurely if no class has this probability
-
-
-def classifier(dataset: str) -> FeatureNetwork:
-    """Load the network that reads the digits: the data set's own, or that of MNIST."""
-    return load_features(dataset if dataset in SHA256 else "mnist")
 
 
 def read(network: FeatureNetwork, samples: np.ndarray) -> np.ndarray:
@@ -98,9 +95,8 @@ def refusal(name: str, shape: tuple[int, ...]) -> str:
 
 def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
     """Take the frequencies of the training digits' triples, and the network that reads digits."""
-    network = load_features(features) if features else classifier(train.name)
-    facts = {"features": network.name, "features_sha256": network.sha256}
-    return Yardstick(frequencies(train.labels), partial(read, network), facts)
+    network = frozen_network(train.name, features)
+    return Yardstick(frequencies(train.labels), partial(read, network), network_facts(network))
 
 
 def unseen(test: Dataset, num: int) -> np.ndarray:

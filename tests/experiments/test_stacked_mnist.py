@@ -14,6 +14,7 @@ from experiments.command import config as configs
 from experiments.command import experiment as parts
 from experiments.command import game, shared_flags
 from experiments.measuring import stacked_digits
+from experiments.measuring.measure import frozen_network
 from gan_jax import data
 from gan_jax.models import NETWORKS
 from gan_jax.sampling import sample_triples
@@ -91,7 +92,7 @@ def test_unsure_digits_are_counted_one_by_one():
 
 def test_channels_are_read_in_their_order():
     images = data.load("digits").images[:30]
-    network = stacked_digits.classifier("digits")
+    network = frozen_network("digits")
     triples = np.concatenate([images[:10], images[10:20], images[20:]], axis=3)
     alone = stacked_digits.embed(network, images)[1]
     np.testing.assert_allclose(
@@ -104,7 +105,7 @@ def test_real_triples_of_mnist_reach_every_mode_as_a_perfect_sampler_would(data_
     train, test = (data.load("mnist", split=split, **place) for split in ("train", "test"))
     draw = jax.jit(partial(sample_triples, num=5000))
     triples = draw(jax.random.key(0), Batch(test.images)).images
-    found = coverage(stacked_digits.read(stacked_digits.classifier("mnist"), triples), train.labels)
+    found = coverage(stacked_digits.read(frozen_network("mnist"), triples), train.labels)
     assert found["modes"].value > 985  # 1000 (1 - exp(-5)) of even modes: 993
     assert 0.09 < found["mode_kl_digits"].value < 0.13  # 999 / (2 n) = .10
     assert found["unsure"].value < 0.03

@@ -63,8 +63,7 @@ def test_every_member_is_the_run_that_it_would_be_alone(name, at_once):
     @quick_jit
     def together(init_keys, keys):
         states = init_population(build, RATES, init_keys, like(data))
-        rule = (lambda rate: rules.alternating) if name == "points" else rules.alternating
-        swept = (build, rule, sample_real, states, RATES, data)
+        swept = (build, rules.alternating, sample_real, states, RATES, data)
         return run_population(*swept, **SIZES, keys=keys, at_once=at_once)
 
     whole, one = together(*drawn_keys()), compiled_alone(name)
@@ -72,3 +71,22 @@ def test_every_member_is_the_run_that_it_would_be_alone(name, at_once):
         single = one(*(keys[i] for keys in drawn_keys()), RATES[i])
         member = jax.tree.map(lambda leaf, i=i: leaf[i], whole)
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), member, single)
+
+
+def test_every_member_may_have_a_rule_of_its_own_scalars():
+    def telling(rate):
+        def step(gan, state, batch, *, key):
+            state, metrics = rules.alternating.step(gan, state, batch, key=key)
+            return state, metrics | {"rate": rate}
+
+        return rules.alternating._replace(step=step)
+
+    @quick_jit
+    def together(init_keys, keys):
+        states = init_population(plain, RATES, init_keys, like(DATA["points"]))
+        swept = (plain, telling, sample_real, states, RATES, DATA["points"])
+        return run_population(*swept, **SIZES, keys=keys)[1]["rate"]
+
+    told = together(*drawn_keys())
+    np.testing.assert_array_equal(told, np.repeat(RATES[:, None], told.shape[1], axis=1))
+    assert len(set(np.asarray(RATES).tolist())) > 1

@@ -494,10 +494,10 @@ def read_badly(folder, step, names=None):
     return read(folder, step, names)
 with Checkpoints(sys.argv[1]) as checkpoints:
     for step in range(4):
-        checkpoints.save(step, state_at(step), {"step": step}, measure=step)
+        checkpoints.save(step, state_at(step), {"step": step, "of": rank}, measure=step)
     disk.read_arrays = read_badly
     restored = checkpoints.restore(state_at(9), report=lines.append)
-    assert restored.step == 2 and restored.metadata == {"step": 2}
+    assert restored.step == 2 and restored.metadata == {"step": 2, "of": 0}
     assert all(x.sharding == whole for x in restored.state.values())
     assert not restored.state["key"].is_fully_addressable
     assert restored.state["w"].addressable_data(0).tolist() == [2, 3, 4, 5, 6, 7]

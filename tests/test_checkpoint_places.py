@@ -321,3 +321,16 @@ def test_other_errors_keep_their_head_and_tail():
     assert brief(OSError(errno.EACCES, "Permission denied")).startswith("PermissionError: ")
     assert brief(KeyError()) == "KeyError"
     assert brief(OSError("odd")) == "OSError: odd"
+
+
+def test_a_process_that_does_not_write_the_record_compares_the_leaves_alone(tmp_path, monkeypatch):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, {"w": jnp.arange(3.0)}, {"seconds": 5.0})
+    record = disk.read_record(tmp_path, 1)
+    own = disk.seal(record | {"metadata": {"seconds": 6.0}})  # its own clock
+    others = disk.seal(record | {"leaves": {}})
+    assert writer._difference(tmp_path, disk.seal(record)) is None
+    assert writer._difference(tmp_path, own) == "its record is another"
+    monkeypatch.setattr(writer.jax, "process_index", lambda: 1)
+    assert writer._difference(tmp_path, own) is None
+    assert writer._difference(tmp_path, others) == "its record is another"

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from commands import TINY, run
 
 
@@ -23,6 +24,7 @@ def test_images_are_refused_where_points_are_wanted(tmp_path):
     assert outcome.code == 1 and "swiss_roll" in outcome.err and not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_minimax_gradient_vanishes_and_the_non_saturating_one_does_not(tmp_path):
     outcome = run(
         "vanishing_gradient", f"--workdir={tmp_path}", "--num_steps=60", "--optimum_steps=600"

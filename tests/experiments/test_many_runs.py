@@ -21,6 +21,10 @@ gaussians_main = import_main("gaussians")
 POINTS = (*TINY, "--dataset=ring", "--latent_dim=2", "--batch_size=8", "--seeds=0,1")
 
 
+# In one call; and, slower to test, one after another.
+WAYS = ["yes", pytest.param("no", marks=pytest.mark.slow)]
+
+
 def leaves(folder: Path) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(restore_run(folder).state)]
 
@@ -148,7 +152,7 @@ def log(folder: Path) -> str:
     return re.sub(r'"(seconds|images_per_second)": [^,]*,', "", text)
 
 
-@pytest.mark.parametrize("way", ["yes", "no"])
+@pytest.mark.parametrize("way", WAYS)
 def test_seeds_can_be_added_later_and_leave_the_others_as_they_are(tmp_path, capsys, way):
     folder = tmp_path / "many"
     arguments = [*POINTS, f"--workdir={folder}", f"--together={way}"]
@@ -210,7 +214,7 @@ def test_runs_of_another_length_than_the_folder_asks_for_are_left_out_of_the_sum
     assert set(whole["left_out"].values()) == {"it has taken 4 of 6 steps"}
 
 
-@pytest.mark.parametrize("way", ["yes", "no"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_run_that_diverges_is_counted_and_the_others_go_on(tmp_path, capsys, monkeypatch, way):
     monkeypatch.setitem(losses.LOSSES, "wasserstein", exploding)
     folder = tmp_path / "many"

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments.command.program import UserError
 from experiments.measuring.measure import (
     HIGHER,
     LOWER,
@@ -43,7 +44,15 @@ def read(network: FeatureNetwork, samples: np.ndarray) -> np.ndarray:
 
 
 def frequencies(labels: np.ndarray) -> np.ndarray:
-    """Give the share [1000] of each triple among independent draws of labels: 'abc' at 100 a + 10 b + c."""
+    """Give the share [1000] of each triple among independent draws of labels: 'abc' at 100 a + 10 b + c.
+
+    Raises:
+      UserError: a label is no digit.
+    """
+    if labels.min() < 0 or labels.max() > 9:
+        raise UserError(
+            f"the labels of the data lie in {labels.min()}..{labels.max()}: triples are made of digits 0..9"
+        )
     share = np.bincount(labels, minlength=10) / len(labels)
     return np.einsum("a,b,c->abc", share, share, share).reshape(-1)
 

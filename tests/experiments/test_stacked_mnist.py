@@ -13,6 +13,7 @@ from PIL import Image
 from experiments.command import config as configs
 from experiments.command import experiment as parts
 from experiments.command import game, shared_flags
+from experiments.command.program import UserError
 from experiments.measuring import stacked_digits
 from experiments.measuring.measure import frozen_network
 from gan_jax import data
@@ -45,6 +46,12 @@ def coverage(probabilities, labels):
 
 
 # The measures
+
+
+@pytest.mark.parametrize("labels", [[0, 11], [-1, 3]])
+def test_labels_that_are_no_digits_are_told_in_one_line(labels):
+    with pytest.raises(UserError, match=r"lie in -?\d+\.\.\d+: triples are made of digits 0\.\.9"):
+        stacked_digits.frequencies(np.array(labels))
 
 
 def test_frequencies_are_those_of_independent_digits():

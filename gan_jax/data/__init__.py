@@ -8,6 +8,8 @@ import os
 import re
 import warnings
 
+import numpy as np
+
 from gan_jax.data import digits, idx, mixtures, tfds
 from gan_jax.data.checksums import Warn
 from gan_jax.data.dataset import (
@@ -25,6 +27,15 @@ from gan_jax.data.tfds import prepare_from_idx
 
 BUILT_IN = ("digits", *POINT_SETS)
 NAMES = (*BUILT_IN, *DOWNLOADABLE)
+_DIGITS = tuple("0123456789")
+CLASS_NAMES = {
+    "digits": _DIGITS,
+    "mnist": _DIGITS,
+    "fashion_mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+}
 
 __all__ = [
     "BUILT_IN",
@@ -76,19 +87,25 @@ def load(
     if name in POINT_SETS:
         return make_dataset(*mixtures.points(name, split), name)
     if name == "digits":
-        return make_dataset(*digits.digits(split), name)
+        return _named(*digits.digits(split), name)
     if data_dir is None or not str(data_dir):
         raise _nothing_found(name, "no data_dir")
     data_dir = os.path.expanduser(data_dir)
 
     if (folder := idx.find_folder(name, data_dir)) is not None:
-        return make_dataset(*idx.read_split(name, split, folder, warn=warn), name)
+        return _named(*idx.read_split(name, split, folder, warn=warn), name)
     if (folder := tfds.find_folder(name, data_dir)) is not None:
-        return make_dataset(*tfds.read(split, folder), name)
+        return _named(*tfds.read(split, folder), name)
     if not download:
         raise _nothing_found(name, _describe(name, data_dir))
     folder = download_idx(name, data_dir)
-    return make_dataset(*idx.read_split(name, split, folder, warn=warn), name)
+    return _named(*idx.read_split(name, split, folder, warn=warn), name)
+
+
+def _named(images: np.ndarray, labels: np.ndarray, name: str) -> Dataset:
+    """Make a data set with its classes' names, where it is known by name; what only bears its name may have others."""
+    names = CLASS_NAMES.get(name, ())
+    return make_dataset(images, labels, name, names if labels.max() < len(names) else ())
 
 
 def _nothing_found(name: str, got: str) -> DataError:

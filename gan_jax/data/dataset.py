@@ -1,6 +1,7 @@
 """What every source returns, and the one error a user of data can cause."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +19,17 @@ class Dataset(NamedTuple):
 
     Attributes:
       images: uint8 [N, H, W, C], or floats in [-1, 1] of three axes or more; for points of any range floats [N, D].
-      labels: int32 [N], the class of an image or the component a point was drawn from.
+      labels: int32 [N] from 0, the class of an image or the component a point was drawn from; None where nobody knows.
       name: the name given to `load`.
       sha256: fingerprint of images and labels, see `fingerprint`.
+      class_names: one for each label, label 0's first; empty where classes have no names.
     """
 
     images: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
     name: str
     sha256: str
+    class_names: tuple[str, ...] = ()
 
 
 def fingerprint(*arrays: np.ndarray) -> str:
@@ -74,28 +77,39 @@ def check_samples(name: str, images: np.ndarray) -> None:
         )
 
 
-def make_dataset(images: np.ndarray, labels: np.ndarray, name: str) -> Dataset:
+def make_dataset(
+    images: np.ndarray, labels: np.ndarray | None, name: str, class_names: Sequence[str] = ()
+) -> Dataset:
     """Freeze the arrays and fingerprint them.
 
     Args:
       images: as `check_samples` allows.
-      labels: integers [N].
+      labels: integers [N], or None.
       name: the data set's name.
+      class_names: of labels 0, 1, ..., or none at all.
 
     Returns:
       The `Dataset`.
 
     Raises:
-      DataError: if images and labels differ in number, or as `check_samples`.
+      DataError: if images and labels differ in number, a label has no name where others have, or as `check_samples`.
     """
     check_samples(name, images)
+    images = np.ascontiguousarray(images)
+    images.flags.writeable = False
+    if labels is None:
+        return Dataset(images, None, name, fingerprint(images))
     if labels.shape != images.shape[:1]:
         raise DataError(
             f"{name}: expected one label per image, labels of shape {images.shape[:1]}, got "
             f"{labels.shape}; fetch both files again from one source"
         )
-    images = np.ascontiguousarray(images)
     labels = np.ascontiguousarray(labels, np.int32)
-    images.flags.writeable = False
     labels.flags.writeable = False
-    return Dataset(images, labels, name, fingerprint(images, labels))
+    num_names, num_classes = len(class_names), 1 + int(labels.max(initial=-1))
+    if labels.min(initial=0) < 0 or 0 < num_names < num_classes:
+        raise DataError(
+            f"{name}: expected labels from 0 to {num_names - 1 if num_names else 'the last class'}, got "
+            f"{labels.min()} to {labels.max()}; number the classes from 0, and name each or none"
+        )
+    return Dataset(images, labels, name, fingerprint(images, labels), tuple(class_names))

@@ -56,6 +56,22 @@ def test_labels_must_be_as_many_as_images():
         make_dataset(IMAGES, LABELS[:5], "x")
 
 
+def test_images_without_labels_are_a_dataset_with_a_fingerprint_of_the_images_alone():
+    dataset = make_dataset(IMAGES, None, "x")
+    assert dataset.labels is None and dataset.class_names == ()
+    assert dataset.sha256 == fingerprint(IMAGES)
+
+
+def test_each_class_has_a_name_or_none_has():
+    labels = np.array([0, 2, 1, 0, 0, 0])
+    assert make_dataset(IMAGES, labels, "x", ["a", "b", "c"]).class_names == ("a", "b", "c")
+    assert make_dataset(IMAGES, labels, "x", ["a", "b", "c", "d"]).class_names[3] == "d"
+    with pytest.raises(DataError, match="labels from 0 to 1, got 0 to 2; number the classes from"):
+        make_dataset(IMAGES, labels, "x", ["a", "b"])
+    with pytest.raises(DataError, match="labels from 0 to the last class, got -1 to 1"):
+        make_dataset(IMAGES, labels - 1, "x")
+
+
 def test_what_would_train_without_a_word_is_refused():
     pictures = np.linspace(-1, 1, 6 * 16).reshape(6, 4, 4, 1)
     for bad, message in (

@@ -31,6 +31,15 @@ def test_built_in_sets_need_nothing_and_are_the_same_each_time(name, split):
     assert first.images.dtype == (np.uint8 if is_image else np.float32)
 
 
+def test_classes_that_are_known_have_names(tmp_path):
+    assert load("digits").class_names == tuple("0123456789") and load("ring").class_names == ()
+    write_set(tmp_path / "fashion_mnist")
+    assert (
+        load("fashion_mnist", data_dir=tmp_path, warn=lambda line: None).class_names[9]
+        == "Ankle boot"
+    )
+
+
 @pytest.mark.parametrize("name", ["toy", "kmnist", "emnist/balanced", "my-set.2"])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_any_name_is_a_folder_of_idx_files(tmp_path, name, suffix):

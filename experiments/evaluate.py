@@ -11,7 +11,9 @@ beside their nearest training images. The newest checkpoint is measured, and the
 
 Given the folder of a command with --seeds or --sweep, it measures every run in it and sums them up: summary.json.
 
-Images of 28x28: frechet, kernel, manifold (precision, recall, density, coverage), classes, copies. Mixtures: modes.
+Images of 28x28: frechet, kernel, manifold (precision, recall, density, coverage), classes (balance, score, share of
+unsure ones), copies; without a network's eyes pixels (Frechet distance in 64 principal components of the training
+pixels, as a share of their variance) and agreement (is the nearest training picture read alike?). Mixtures: modes.
 Runs of experiments.stacked_mnist: stacked (modes, KL to uniform and to the training digits' shares, unsure digits).
 """
 

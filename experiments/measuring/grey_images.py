@@ -24,7 +24,7 @@ from experiments.measuring.measure import (
     with_interval,
 )
 from gan_jax.data import Dataset
-from gan_jax.evaluation.balance import class_balance, classifier_score
+from gan_jax.evaluation.balance import class_balance, classifier_score, unsure
 from gan_jax.evaluation.features import IMAGE_SHAPE, FeatureNetwork, embed
 from gan_jax.evaluation.frechet import (
     feature_statistics,
@@ -120,7 +120,7 @@ def manifold(
 def classes(
     train: Embedded, unseen: Embedded, samples: Embedded, resamples: int = RESAMPLES
 ) -> Values:
-    """KL of the classes drawn to the training images' own, as the network reads both, and the classifier score."""
+    """KL of the classes drawn to the training images' own, as the network reads both; score; unsure share."""
     del unseen
     num_classes = samples.probabilities.shape[1]
     counts = np.bincount(train.probabilities.argmax(axis=1), minlength=num_classes)
@@ -129,9 +129,11 @@ def classes(
         return class_balance(labels, num_classes, reference=counts).kl
 
     labels, p = samples.probabilities.argmax(axis=1), samples.probabilities
+    doubtful = unsure(p)
     return {
         "class_kl": with_interval(kl(labels), kl, labels, resamples),
         "classifier_score": with_interval(classifier_score(p), classifier_score, p, resamples),
+        "unsure": with_interval(doubtful.mean(), np.mean, doubtful, 5 * resamples),
     }
 
 
@@ -180,6 +182,7 @@ KIND = Kind("images", refusal, lambda config: 10_000, yardstick, unseen)
 
 # The nearest training images say how near copies come; neither nearer nor farther is better by itself.
 COPY_DIRECTIONS = {"neighbour_ratio": NEITHER, "copied": LOWER}
+CLASS_DIRECTIONS = {"class_kl": LOWER, "classifier_score": HIGHER, "unsure": LOWER}
 MANIFOLD_DIRECTIONS = dict.fromkeys(("precision", "recall", "density", "coverage"), HIGHER)
 MEASURES = (
     Measure(
@@ -188,6 +191,6 @@ MEASURES = (
     ),
     Measure("kernel", ("images",), {"kernel": LOWER}, kernel, fewest=4),
     Measure("manifold", ("images",), MANIFOLD_DIRECTIONS, manifold, fewest=6),
-    Measure("classes", ("images",), {"class_kl": LOWER, "classifier_score": HIGHER}, classes, 1),
+    Measure("classes", ("images",), CLASS_DIRECTIONS, classes, 1),
     Measure("copies", ("images",), COPY_DIRECTIONS, copies, 1, draw=draw_neighbours),
 )  # fmt: skip

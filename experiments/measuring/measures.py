@@ -7,7 +7,7 @@ what a perfect generator would score.
 from collections.abc import Mapping, Sequence
 
 from experiments.command.program import UserError
-from experiments.measuring import grey_images, mixtures, stacked_digits
+from experiments.measuring import grey_images, mixtures, pixel_space, stacked_digits
 from experiments.measuring.measure import Direction, Kind, Measure
 
 KINDS: Mapping[str, Kind] = {
@@ -15,7 +15,8 @@ KINDS: Mapping[str, Kind] = {
 }
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure
-    for measure in (*grey_images.MEASURES, *mixtures.MEASURES, *stacked_digits.MEASURES)
+    for room in (grey_images, pixel_space, mixtures, stacked_digits)
+    for measure in room.MEASURES
 }
 
 

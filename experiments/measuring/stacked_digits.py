@@ -29,12 +29,11 @@ from experiments.measuring.measure import (
     with_interval,
 )
 from gan_jax.data import Dataset
+from gan_jax.evaluation.balance import unsure
 from gan_jax.evaluation.coverage import histogram_kl, stacked_coverage
 from gan_jax.evaluation.features import IMAGE_SHAPE, FeatureNetwork, embed
 from gan_jax.sampling import sample_triples
 from gan_jax.types import Batch
-
-UNSURE = 0.9  # a digit is read unsurely if no class has this probability
 
 
 def read(network: FeatureNetwork, samples: np.ndarray) -> np.ndarray:
@@ -81,12 +80,12 @@ def coverage(
 
         return with_centred_interval(of(codes), of, codes, resamples)
 
-    unsure = (samples.max(axis=-1) < UNSURE).mean(axis=1)
+    doubtful = unsure(samples).mean(axis=1)
     return {
         "modes": over_codes(lambda counts: float((counts > 0).sum())),
         "mode_kl": over_codes(lambda counts: histogram_kl(counts, np.ones(1000))),
         "mode_kl_digits": over_codes(lambda counts: histogram_kl(counts, train)),
-        "unsure": with_interval(unsure.mean(), np.mean, unsure, 5 * resamples),
+        "unsure": with_interval(doubtful.mean(), np.mean, doubtful, 5 * resamples),
     }
 
 

@@ -19,6 +19,8 @@ from gan_jax.types import Array, Logits
 # A player leads clearly from here. Trained towards targets of 0.9 and 0.1, a D that separates perfectly
 # shows dis_acc = 0.9 and gan_acc = 0.1: the limits lie inside, so that they are reached with such targets too.
 LEAD = 0.85
+# A classifier is sure of a sample from here.
+SURE = 0.9
 
 
 class ClassBalance(NamedTuple):
@@ -149,6 +151,21 @@ def classifier_score(class_probabilities: ArrayLike) -> float:
     # A class with p(y|x) = 0 adds 0; where p(y|x) > 0, p(y) > 0 too.
     ratio = np.divide(p, marginal, out=np.ones_like(p), where=p > 0)
     return float(np.exp(np.sum(p * np.log(ratio), axis=1).mean()))
+
+
+def unsure(class_probabilities: ArrayLike, sure: float = SURE) -> np.ndarray:
+    """Say of each sample whether a classifier is unsure of it: no class has the probability `sure`.
+
+    A network is sure of much that is no digit, so a low share proves little; a high one says that digits are broken.
+
+    Args:
+      class_probabilities: [..., K].
+      sure: what its greatest must reach.
+
+    Returns:
+      bool[...].
+    """
+    return np.asarray(class_probabilities).max(axis=-1) < sure
 
 
 def _check_logits(name: str, logits: Logits) -> None:

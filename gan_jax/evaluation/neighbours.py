@@ -87,6 +87,42 @@ def memorisation(
     )
 
 
+def neighbour_agreement(
+    generated: ArrayLike,
+    labels: ArrayLike,
+    train: ArrayLike,
+    train_labels: ArrayLike,
+    *,
+    chunk_size: int | None = None,
+) -> np.ndarray:
+    """Say of each sample whether the training sample nearest to it bears the same label.
+
+    A classifier may be sure of a shape that no picture has; a nearest neighbour in a space that the classifier does
+    not know calls its bluff. Real samples that were not trained on do not reach 1 either.
+
+    Args:
+      generated: [N, ...]: pixels, or coordinates that stand for them.
+      labels: int[N], theirs, as a classifier reads them.
+      train: [T, ...].
+      train_labels: int[T].
+      chunk_size: as in `nearest_neighbours`.
+
+    Returns:
+      bool[N].
+
+    Raises:
+      ValueError: as `nearest_neighbours`, or there are not as many labels as samples.
+    """
+    labels, train_labels = np.asarray(labels), np.asarray(train_labels)
+    if labels.shape != (len(generated),) or train_labels.shape != (len(train),):
+        raise ValueError(
+            f"labels must be one for each of {len(generated)} samples and {len(train)} training samples, "
+            f"got {labels.shape} and {train_labels.shape}"
+        )
+    indices, _ = nearest_neighbours(generated, train, chunk_size=chunk_size)
+    return train_labels[indices[:, 0]] == labels
+
+
 def _flatten(samples) -> np.ndarray:
     """Samples [N, ...] as rows [N, D], in their own type."""
     samples = np.asarray(samples)

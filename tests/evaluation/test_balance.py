@@ -16,6 +16,7 @@ from gan_jax.evaluation.balance import (
     classifier_score,
     dis_acc,
     gan_acc,
+    unsure,
 )
 
 SHARES = st.floats(0, 1)
@@ -137,3 +138,9 @@ def test_what_are_no_probabilities_is_refused():
         classifier_score([[1.5, -0.5]])
     with pytest.raises(ValueError, match="must be >= 0 and sum to 1"):
         classifier_score([[np.nan, 0.5]])
+
+
+def test_a_classifier_is_sure_from_nine_in_ten():
+    found = unsure([[[0.9, 0.1], [0.5, 0.5]], [[0.1, 0.89], [0, 1]]])
+    assert found.tolist() == [[False, True], [True, False]]
+    assert unsure([[0.6, 0.4]], sure=0.6).tolist() == [False]

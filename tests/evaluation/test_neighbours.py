@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_jax.evaluation.neighbours import memorisation, nearest_neighbours
+from gan_jax.evaluation.neighbours import memorisation, nearest_neighbours, neighbour_agreement
 
 RNG = np.random.default_rng(0)
 TRAIN = RNG.integers(0, 256, size=(60, 6, 6, 1), dtype=np.uint8)
@@ -72,6 +72,18 @@ def test_a_line_worked_by_hand():
     assert result.copied == pytest.approx(1 / 3)
     assert result.indices.tolist() == [0, 0, 1]
     assert result.distances.tolist() == [1, 4, 100]
+
+
+def test_agreement_on_a_line_worked_by_hand():
+    """4 and 6 are nearest to 0 and 10 of the classes 7 and 8; 100 is nearest to 10, and called a 7."""
+    train, classes = [[0.0], [10.0]], [7, 8]
+    found = neighbour_agreement([[4.0], [6.0], [100.0]], [7, 8, 7], train, classes)
+    assert found.tolist() == [True, True, False]
+
+
+def test_samples_without_labels_of_their_own_are_refused():
+    with pytest.raises(ValueError, match=r"one for each of 2 samples and 1 .*, got \(1,\)"):
+        neighbour_agreement([[1.0], [2.0]], [1], [[0.0]], [1])
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from experiments.measuring import (
     measures,
     mixtures,
     monitor,
+    pixel_space,
     stacked_digits,
 )
 from experiments.measuring.measure import Measure, Value
@@ -125,6 +126,8 @@ def test_classes_are_held_against_the_training_images_own():
     found = grey_images.classes(train, None, samples, 0)
     assert value(found, "class_kl") == pytest.approx(0.5 * math.log(4 / 3))
     assert value(found, "classifier_score") == pytest.approx(2)
+    doubtful = embedded(range(4), [[0.9, 0.1], [0.2, 0.8], [0, 1], [0.89, 0.11]])
+    assert value(grey_images.classes(train, None, doubtful, 0), "unsure") == 0.5
 
 
 def images(*pixels: int) -> grey_images.Embedded:
@@ -136,6 +139,32 @@ def test_copies_are_nearer_to_the_training_images_than_unseen_ones():
     found = grey_images.copies(train, unseen, samples)
     assert value(found, "neighbour_ratio") == pytest.approx(0.5)  # medians 5 and 10
     assert value(found, "copied") == pytest.approx(2 / 3)  # 5 and 4 are below 10, 40 is not
+
+
+def test_pixels_are_measured_as_a_share_of_their_variance():
+    """Training pixels 0, 2, 4: mean 2, variance 4. Samples 6, 6: shift 16 and variance 4, so 20 over 4."""
+    train, samples = images(0, 2, 4), images(6, 6)
+    found = pixel_space.pixels(train, None, samples, 20)
+    assert value(found, "pixel_frechet") == pytest.approx(5)
+    assert found["pixel_frechet"].interval == pytest.approx((5, 5))
+    assert pixel_space.watch_pixels(train)(samples) == pytest.approx(5)
+
+
+def test_pixels_of_any_shape_are_measured():
+    rng = np.random.default_rng(0)
+    both = rng.integers(0, 256, (2, 9, 5, 4, 3), np.uint8)
+    train, samples = (SimpleNamespace(images=each) for each in both)
+    assert value(pixel_space.pixels(train, None, samples), "pixel_frechet") > 0
+    assert value(pixel_space.pixels(train, None, train), "pixel_frechet") == pytest.approx(
+        0, abs=1e-6
+    )
+
+
+def test_the_reading_of_a_sample_is_held_against_the_nearest_training_pixels():
+    """Pixels 40 and 60 are nearest to 0, read as class 0, and to 100, class 1; both samples are read as class 1."""
+    train = embedded(range(2), np.eye(2), np.uint8([0, 100]).reshape(-1, 1, 1, 1))
+    samples = embedded(range(2), np.eye(2)[[1, 1]], np.uint8([40, 60]).reshape(-1, 1, 1, 1))
+    assert value(pixel_space.agreement(train, None, samples), "agreement") == 0.5
 
 
 # The measures of points and of stacked digits
@@ -173,8 +202,9 @@ def test_triples_of_two_digits():
 # The table
 
 
+SEEN = np.arange(7, dtype=np.uint8).reshape(7, 1, 1, 1)
 SAMPLES = {
-    "images": (embedded(range(7), np.eye(2)[[0] * 6 + [1]]), images(*range(1, 8)), embedded(range(7))),
+    "images": (embedded(range(7), np.eye(2)[[0] * 6 + [1]], SEEN), images(*range(11, 18)), embedded(range(7))),
     "points": (TWO, None, np.zeros((3, 2))),
     "stacked_digits": (np.ones(1000), None, np.full((4, 3, 10), 0.1)),
 }  # fmt: skip
@@ -191,8 +221,9 @@ def test_every_number_of_a_measure_has_a_direction_or_is_said_to_have_none(name)
 
 def test_directions_are_those_of_the_field():
     lower = {"frechet", "frechet_infinity", "kernel", "class_kl", "copied"}
-    lower |= {"mode_kl", "mode_kl_digits", "unsure", "shortfall"}
+    lower |= {"pixel_frechet", "mode_kl", "mode_kl_digits", "unsure", "shortfall"}
     higher = {"precision", "recall", "density", "coverage", "classifier_score"}
+    higher |= {"agreement"}
     higher |= {"modes", "high_quality"}
     numbers = {number for m in measures.MEASURES.values() for number in m.directions}
     assert {n for n in numbers if measures.direction(n) == "lower"} == lower

@@ -16,7 +16,7 @@ from tiny import adjoint64, assert_close, convolve64, drawn_variables, normal, o
 
 from gan_jax.models import article, dcgan, mlp, unrolled
 from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
-from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator, stage_sizes
+from gan_jax.models.dcgan import IMAGE_LAYERS, DCGANDiscriminator, DCGANGenerator, stages
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.models.unrolled import UnrolledDiscriminator, UnrolledGenerator, to_uniform
 from gan_jax.networks import from_linen
@@ -36,6 +36,7 @@ GENERATORS = {
     "dcgan": DCGANGenerator(size=8, base=2),
     "dcgan, hidden layers": DCGANGenerator(size=8, base=2, hidden=(5, 3)),
     "dcgan, no batch norm": DCGANGenerator(size=8, base=2, batch_norm=False),
+    "dcgan, last layer transposed": DCGANGenerator((8, 12), base=2, image_layer="conv_transpose"),
     "unrolled": UnrolledGenerator(base=1),
     "unrolled, no batch norm": UnrolledGenerator(base=1, batch_norm=False),
 }
@@ -118,23 +119,63 @@ def test_width_multiplies_the_hidden_channels_and_nothing_else(width, channels):
 
 @one_in(3)
 @given(
-    half=st.integers(4, 40),
+    halves=st.tuples(st.integers(3, 40), st.integers(3, 40)),
     channels=st.sampled_from([1, 3]),
     base=st.integers(1, 8),
     norm=st.booleans(),
+    last=st.sampled_from(list(IMAGE_LAYERS)),
 )
-def test_a_dcgan_makes_and_judges_images_of_every_even_size(half, channels, base, norm):
-    size = 2 * half
-    _, model_state, fakes, _ = traced(DCGANGenerator(size, channels, base, norm), LATENTS)
-    assert fakes.shape == (BATCH, size, size, channels)
+def test_a_dcgan_makes_and_judges_images_of_every_even_height_and_width(
+    halves, channels, base, norm, last
+):
+    size = tuple(2 * half for half in halves)
+    generator = DCGANGenerator(size, channels, base, norm, image_layer=last)
+    _, model_state, fakes, _ = traced(generator, LATENTS)
+    assert fakes.shape == (BATCH, *size, channels)
     assert (model_state != {}) == norm
     _, _, logits, _ = traced(DCGANDiscriminator(base), fakes)
     assert logits.shape == (BATCH,)
-    sizes = stage_sizes(size)
-    assert sizes[-1] == size
-    assert all(2 * small == large for small, large in pairwise(sizes))
-    assert sizes[0] >= 4
-    assert sizes[0] % 2 or sizes[0] < 8
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (28, [(7, 7), (14, 14), (28, 28)]),
+        (32, [(4, 4), (8, 8), (16, 16), (32, 32)]),
+        (24, [(6, 6), (12, 12), (24, 24)]),
+        ((48, 64), [(6, 8), (12, 16), (24, 32), (48, 64)]),
+        ((128, 32), [(16, 4), (32, 8), (64, 16), (128, 32)]),
+        ((6, 20), [(3, 10), (6, 20)]),
+        ((50, 64), [(25, 32), (50, 64)]),
+    ],
+)
+def test_both_sides_are_halved_together_while_they_can_be(size, expected):
+    assert stages(size) == expected
+
+
+def test_a_last_layer_from_half_the_size_replaces_the_last_map_and_nothing_else():
+    z = jax.ShapeDtypeStruct((BATCH, 4), jnp.float32)
+    plain = DCGANGenerator((16, 24), 3, base=2)
+    before, _, _, _ = traced(plain, z)
+    params, _, fakes, _ = traced(plain.clone(image_layer="conv_transpose"), z)
+    assert fakes.shape == (BATCH, 16, 24, 3)
+    assert before["image"]["kernel"].shape == (5, 5, 2, 3)
+    assert params["image"]["kernel"].shape == (4, 4, 3, 4)
+    assert before.keys() - params.keys() == {"up_16x24", "norm_16x24"}
+    shared = params.keys() - {"image"}
+    assert jax.tree.map(jnp.shape, {name: params[name] for name in shared}) == jax.tree.map(
+        jnp.shape, {name: before[name] for name in shared}
+    )
+
+
+@pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3)])
+def test_square_networks_have_the_names_of_old_run_folders(size, channels):
+    params, _, _, _ = traced(DCGANGenerator(size, channels, base=2), LATENTS)
+    ups = {28: ("7", "14", "28"), 32: ("4", "8", "16", "32")}[size]
+    layers = {"project", "image", *(f"up_{up}" for up in ups[1:]), *(f"norm_{up}" for up in ups)}
+    assert params.keys() == layers
+    judged, _, _, _ = traced(DCGANDiscriminator(base=2), images(size, size, channels))
+    assert judged.keys() == {"logit", *(f"down_{up}" for up in ups[:-1])}
 
 
 def test_the_small_players_have_as_many_weights_as_the_protocol_by_hand():
@@ -240,9 +281,11 @@ def test_gs_hidden_layers_are_dense_layers_before_the_first_map():
     assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [1, 2, 4, 6, 7, 9, 27])
+@pytest.mark.parametrize("size", [(1, 8), (2, 2), (4, 64), (8, 7), (9, 8), (27, 27)])
 def test_a_dcgan_of_another_size_is_refused(size):
-    with pytest.raises(ValueError, match=f"even image size of at least 8 pixels, got {size}"):
+    height, width = size
+    message = f"even height and width of at least 6 pixels, got {height}x{width}"
+    with pytest.raises(ValueError, match=message):
         traced(DCGANGenerator(size), LATENTS)
 
 

@@ -22,7 +22,7 @@ def test_each_family_builds_its_own_players_at_the_sizes_of_its_protocol():
     built = {name: players(PlayerOptions(DIGITS)) for name, players in NETWORKS.items()}
     assert built == {
         "article": (ArticleGenerator(), ArticleDiscriminator()),
-        "dcgan": (DCGANGenerator(28, 1, 32), DCGANDiscriminator(64)),
+        "dcgan": (DCGANGenerator((28, 28), 1, 32), DCGANDiscriminator(64)),
         "mlp": (MLPGenerator(DIGITS, bounded=True), MLPDiscriminator()),
         "unrolled": (UnrolledGenerator(1, 8), UnrolledDiscriminator(8, batch_norm=True)),
     }
@@ -32,12 +32,17 @@ def test_wishes_reach_both_players():
     wishes = PlayerOptions((8, 8, 3), width=0.5, d_width=0.25, dtype=jnp.bfloat16)
     half = {"dtype": jnp.bfloat16}
     assert NETWORKS["dcgan"](wishes) == (
-        DCGANGenerator(8, 3, 16, **half),
+        DCGANGenerator((8, 8), 3, 16, **half),
         DCGANDiscriminator(16, **half),
     )
     assert NETWORKS["dcgan"](wishes._replace(g_hidden=(7, 6), d_hidden=(5,))) == (
-        DCGANGenerator(8, 3, 16, hidden=(7, 6), **half),
+        DCGANGenerator((8, 8), 3, 16, hidden=(7, 6), **half),
         DCGANDiscriminator(16, hidden=(5,), **half),
+    )
+    transposed = wishes._replace(sample_shape=(8, 12, 3), image_layer="conv_transpose")
+    assert NETWORKS["dcgan"](transposed) == (
+        DCGANGenerator((8, 12), 3, 16, image_layer="conv_transpose", **half),
+        DCGANDiscriminator(16, **half),
     )
     wishes = wishes._replace(bias_std=0.5)
     assert NETWORKS["mlp"](wishes) == (
@@ -96,9 +101,10 @@ REFUSED = [
       for name in ("article", "unrolled")],
     *[(name, {player: (4,)}, "no hidden dense layers to choose; try dcgan or mlp")
       for name in ("article", "unrolled") for player in ("g_hidden", "d_hidden")],
-    ("dcgan", {"sample_shape": (28, 32, 1)}, "needs square images, got 28x32; try mlp"),
-    *[("dcgan", {"sample_shape": (size, size, 1)}, f"at least 8 pixels, got {size}")
-      for size in (6, 9, 27)],
+    *[(name, {"image_layer": "conv_transpose"}, "no last layer to choose: leave --image_layer")
+      for name in ("article", "mlp", "unrolled")],
+    *[("dcgan", {"sample_shape": (*size, 1)}, "at least 6 pixels, got {}x{}".format(*size))
+      for size in ((4, 8), (27, 28), (28, 9))],
 ]  # fmt: skip
 
 

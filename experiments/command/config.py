@@ -75,6 +75,7 @@ class _Shared:
     g_warmup_steps: int = 0
     g_hidden: str = ""
     d_hidden: str = ""
+    image_layer: str = "conv"
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.

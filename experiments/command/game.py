@@ -57,6 +57,7 @@ def _options(config: Config, sample_shape: tuple[int, ...]) -> PlayerOptions:
         paired=paired,
         uncoupled=bool(_penalties(config)) or config.update == "one_stage",
         dtype=jnp.dtype(config.dtype),
+        image_layer=config.image_layer,
     )
 
 

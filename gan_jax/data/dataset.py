@@ -31,6 +31,13 @@ class Dataset(NamedTuple):
     sha256: str
     class_names: tuple[str, ...] = ()
 
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are: as many as have names, else up to the highest label; 0 without labels."""
+        if self.class_names or self.labels is None:
+            return len(self.class_names)
+        return 1 + int(self.labels.max(initial=-1))
+
 
 def fingerprint(*arrays: np.ndarray) -> str:
     """Hash types, shapes and bytes, so that two runs can say that they saw the same data.

@@ -1,6 +1,6 @@
-"""DCGAN players for square images of any even size and any number of channels.
+"""DCGAN players for images of any even height and width and any number of channels.
 
-The generator starts from the smallest size that halving the image reaches above 3 pixels (28 -> 7, 32 -> 4, 64 -> 4)
+The generator starts from the smallest map that halving both sides reaches above 3 pixels (28x28 -> 7x7, 64x48 -> 8x6)
 and doubles it; the discriminator mirrors it. Kernels are 4x4, which the stride 2 divides, so that every pixel
 is reached by equally many taps. The discriminator has no batch norm, so penalties and the one-stage update apply.
 
@@ -8,6 +8,9 @@ Reference: Radford et al. 2016, section 3, arXiv:1511.06434; kernel size: Odena 
 checkerboard artifacts".
 """
 
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,26 +20,34 @@ from gan_jax.layers import Conv, ConvTranspose
 from gan_jax.models.options import PlayerOptions, image_shape, scaled
 from gan_jax.types import Array
 
+IMAGE_LAYERS: dict[str, Callable[..., nn.Module]] = {
+    "conv": partial(Conv, kernel_size=(5, 5)),
+    "conv_transpose": partial(ConvTranspose, kernel_size=(4, 4), strides=(2, 2)),
+}
+
 
 class DCGANGenerator(nn.Module):
-    """Map latents [B, Z] to images [B, size, size, channels] in [-1, 1].
+    """Map latents [B, Z] to images [B, H, W, channels] in [-1, 1].
 
     Attributes:
-      size: of the image, pixels.
+      size: (H, W) of the image, pixels; one number for a square.
       channels: of the image.
       base: hidden channels at the image's full size; each halving of the size doubles them.
       batch_norm: normalise each hidden layer. Leave it out for relativistic losses with penalties.
       dtype: type of the computation; parameters, statistics and images are float32.
       hidden: widths of dense layers between the latents and the first map: with them G composes a whole image before
         it draws its parts, without them it is linear up to its smallest map.
+      image_layer: "conv", 5x5 on a hidden map of full size; or "conv_transpose", 4x4 straight from the map of half
+        the size, without a hidden map of full size, which at 64x64 costs a third of a step.
     """
 
-    size: int = 28
+    size: int | tuple[int, int] = 28
     channels: int = 1
     base: int = 32
     batch_norm: bool = True
     dtype: Any = jnp.float32
     hidden: tuple[int, ...] = ()
+    image_layer: str = "conv"
 
     @property
     def couples_batch(self) -> bool:
@@ -46,19 +57,21 @@ class DCGANGenerator(nn.Module):
     @nn.compact
     def __call__(self, latents: Array, *, train: bool) -> Array:
         """Generate images."""
-        sizes = stage_sizes(self.size)
-        width, x = self.base * 2 ** (len(sizes) - 1), latents
+        first, *others = stages(self.size)
+        width, x = self.base * 2 ** len(others), latents
         for number, units in enumerate(self.hidden):
             x = nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}")(x)
             x = self._activate(x, f"hidden_{number}", train)
-        x = nn.Dense(sizes[0] ** 2 * width, dtype=self.dtype, name="project")(x)
-        x = self._activate(x.reshape(-1, sizes[0], sizes[0], width), f"{sizes[0]}", train)
-        for size in sizes[1:]:
+        x = nn.Dense(math.prod(first) * width, dtype=self.dtype, name="project")(x)
+        x = self._activate(x.reshape(-1, *first, width), _name(first), train)
+        if self.image_layer == "conv_transpose":
+            others = others[:-1]
+        for size in others:
             width //= 2
-            x = ConvTranspose(width, (4, 4), (2, 2), dtype=self.dtype, name=f"up_{size}")(x)
-            x = self._activate(x, f"{size}", train)
-        x = Conv(self.channels, (5, 5), dtype=self.dtype, name="image")(x)
-        return jnp.tanh(x.astype(jnp.float32))
+            x = ConvTranspose(width, (4, 4), (2, 2), dtype=self.dtype, name=f"up_{_name(size)}")(x)
+            x = self._activate(x, _name(size), train)
+        image = IMAGE_LAYERS[self.image_layer](self.channels, dtype=self.dtype, name="image")
+        return jnp.tanh(image(x).astype(jnp.float32))
 
     def _activate(self, x: Array, layer: str, train: bool) -> Array:
         if self.batch_norm:
@@ -68,7 +81,7 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Map images [B, size, size, C] to logits [B].
+    """Map images [B, H, W, C] to logits [B].
 
     Attributes:
       base: hidden channels after the first halving of the size; each further halving doubles them.
@@ -86,8 +99,8 @@ class DCGANDiscriminator(nn.Module):
         """Judge images."""
         del train  # neither dropout nor statistics
         x, width = images, self.base
-        for size in reversed(stage_sizes(images.shape[1])[:-1]):
-            x = Conv(width, (4, 4), (2, 2), dtype=self.dtype, name=f"down_{size}")(x)
+        for size in reversed(stages(images.shape[1:3])[:-1]):
+            x = Conv(width, (4, 4), (2, 2), dtype=self.dtype, name=f"down_{_name(size)}")(x)
             x = nn.leaky_relu(x, 0.2)
             width *= 2
         x = x.reshape(images.shape[0], -1)
@@ -100,28 +113,41 @@ def players(options: PlayerOptions) -> tuple[DCGANGenerator, DCGANDiscriminator]
     """Build both players; G has no batch norm where the loss is paired.
 
     Raises:
-      ValueError: the samples are not square images.
+      ValueError: the samples are no images, or of a size that cannot be halved.
     """
-    height, width, channels = image_shape(options)
-    if height != width:
-        raise ValueError(f"needs square images, got {height}x{width}; try mlp")
-    stage_sizes(height)  # refuses here rather than while tracing
+    *size, channels = image_shape(options)
+    stages(size)  # refuses here rather than while tracing
     dtype = options.dtype
     base, d_base = scaled(32, options.width), scaled(64, options.d_width)
-    normed = not options.paired
-    generator = DCGANGenerator(height, channels, base, normed, dtype, options.g_hidden)
+    generator = DCGANGenerator(
+        *(tuple(size), channels, base, not options.paired, dtype, options.g_hidden),
+        image_layer=options.image_layer,
+    )
     return generator, DCGANDiscriminator(d_base, dtype, options.d_hidden)
 
 
-def stage_sizes(size: int) -> list[int]:
-    """List the sizes from the smallest stage to the image: 28 -> [7, 14, 28].
+def stages(size: int | Sequence[int]) -> list[tuple[int, int]]:
+    """List the sizes from the smallest map to the image: 28 -> [(7, 7), (14, 14), (28, 28)].
+
+    Both sides are halved as long as both are even and stay above 3 pixels; the first halving may reach 3.
+
+    Args:
+      size: (H, W) of the image, pixels; one number for a square.
 
     Raises:
-      ValueError: the size cannot be halved once and stay above 3 pixels.
+      ValueError: a side is odd or below 6 pixels.
     """
-    sizes = [size]
-    while sizes[0] % 2 == 0 and sizes[0] >= 8:
-        sizes.insert(0, sizes[0] // 2)
-    if len(sizes) == 1:
-        raise ValueError(f"a DCGAN needs an even image size of at least 8 pixels, got {size}")
+    height, width = (size, size) if isinstance(size, int) else size
+    if height % 2 or width % 2 or min(height, width) < 6:
+        raise ValueError(
+            f"a DCGAN needs an even height and width of at least 6 pixels, got {height}x{width}"
+        )
+    sizes = [(height // 2, width // 2), (height, width)]
+    while all(side % 2 == 0 and side >= 8 for side in sizes[0]):
+        sizes.insert(0, (sizes[0][0] // 2, sizes[0][1] // 2))
     return sizes
+
+
+def _name(size: tuple[int, int]) -> str:
+    height, width = size
+    return f"{height}" if height == width else f"{height}x{width}"

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.models.options import PlayerOptions, scaled
+from gan_jax.models.options import PlayerOptions, refuse_image_layer, scaled
 from gan_jax.types import Array
 
 
@@ -81,7 +81,12 @@ class MLPDiscriminator(nn.Module):
 
 
 def players(options: PlayerOptions) -> tuple[MLPGenerator, MLPDiscriminator]:
-    """Build both players: three hidden layers of 128 units each, unless others are asked for."""
+    """Build both players: three hidden layers of 128 units each, unless others are asked for.
+
+    Raises:
+      ValueError: a last layer is asked for that dense players lack.
+    """
+    refuse_image_layer(options)
     g_hidden = options.g_hidden or (scaled(128, options.width),) * 3
     d_hidden = options.d_hidden or (scaled(128, options.d_width),) * 3
     shape, start = options.sample_shape, {"dtype": options.dtype, "bias_std": options.bias_std}

@@ -15,6 +15,7 @@ class PlayerOptions(NamedTuple):
       g_hidden: widths of G's hidden dense layers; empty for the family's own.
       d_hidden: the same for D.
       bias_std: standard deviation of hidden dense biases at the start.
+      image_layer: G's last layer, one of dcgan.IMAGE_LAYERS.
       paired: the loss compares each real image with a generated one, so no player should normalise over a batch; the
         article's G, which is as published, does.
       uncoupled: D's samples must not influence one another (penalties, the one-stage update).
@@ -30,6 +31,7 @@ class PlayerOptions(NamedTuple):
     paired: bool = False
     uncoupled: bool = False
     dtype: Any = jnp.float32
+    image_layer: str = "conv"
 
 
 def image_shape(options: PlayerOptions) -> tuple[int, int, int]:
@@ -51,14 +53,25 @@ def channels_of_28x28(options: PlayerOptions) -> int:
     """Give the channels of 28x28 images.
 
     Raises:
-      ValueError: the samples are others, or hidden layers are asked for, which the published networks lack.
+      ValueError: the samples are others, or what is asked for the published networks lack.
     """
     height, width, channels = image_shape(options)
     if (height, width) != (28, 28):
         raise ValueError(f"makes 28x28 images, got {height}x{width}; try dcgan or mlp")
     if options.g_hidden or options.d_hidden:
         raise ValueError("has no hidden dense layers to choose; try dcgan or mlp")
+    refuse_image_layer(options)
     return channels
+
+
+def refuse_image_layer(options: PlayerOptions) -> None:
+    """Refuse a choice of G's last layer, for families that have none.
+
+    Raises:
+      ValueError: another than "conv" is asked for.
+    """
+    if options.image_layer != "conv":
+        raise ValueError("has no last layer to choose: leave --image_layer at conv, or try dcgan")
 
 
 def scaled(channels: int, width: float) -> int:

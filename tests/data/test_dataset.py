@@ -72,6 +72,13 @@ def test_each_class_has_a_name_or_none_has():
         make_dataset(IMAGES, labels - 1, "x")
 
 
+def test_there_are_as_many_classes_as_names_or_else_as_the_highest_label_says():
+    labels = np.int32([0, 2, 2, 1, 0, 0])
+    assert make_dataset(IMAGES, labels, "x").num_classes == 3
+    assert make_dataset(IMAGES, labels, "x", ("a", "b", "c", "d")).num_classes == 4
+    assert make_dataset(IMAGES, None, "x").num_classes == 0
+
+
 def test_what_would_train_without_a_word_is_refused():
     pictures = np.linspace(-1, 1, 6 * 16).reshape(6, 4, 4, 1)
     for bad, message in (

@@ -31,7 +31,9 @@ GAME = {
     "rules": {"types", "sampling", "objectives", "steps"},
     "population": {"types", "steps"},
 }
-VOCABULARY_ONLY = ("networks", "parallel", "evaluation", "plots", "data", "checkpoint")
+VOCABULARY_ONLY = (
+    *("networks", "parallel", "portable", "evaluation", "plots", "data", "checkpoint"),
+)
 MAY_IMPORT = {"compiler": set(), "types": {"compiler"}, **CONVOLUTIONS, **GAME}
 MAY_IMPORT |= {room: {"types"} for room in VOCABULARY_ONLY}
 # Its frozen classifier, and the range of images it takes.

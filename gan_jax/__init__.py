@@ -17,8 +17,17 @@ __version__ = "0.1.0"
 
 ROOMS = (  # in reading order
     *("types", "losses", "penalties", "convolution", "layers", "networks", "models", "sampling"),
-    *("objectives", "gradients", "steps", "rules", "population", "parallel"),
-    "portable",
+    *(
+        "optimizers",
+        "objectives",
+        "gradients",
+        "jacobian",
+        "steps",
+        "rules",
+        "population",
+        "parallel",
+    ),
+    *("dynamics", "portable"),
     *("evaluation", "data", "plots", "checkpoint"),
 )
 NAMES = {  # name -> the room it lives in

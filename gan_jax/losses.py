@@ -1,8 +1,8 @@
 """Adversarial losses: what the two players minimise, from logits [B].
 
-Each function here returns an `AdversarialLoss`. Logits are real numbers before the sigmoid; whatever their
-type, losses are computed and returned in float32. In the textbook forms below D(x) = sigmoid(logit). `LOSSES` names
-them: what is added to it can be asked for by --loss.
+Each function here returns an `AdversarialLoss`. Logits are real numbers before the sigmoid; whatever their type, losses
+are computed and returned in float32, or in float64 if that is theirs. In the textbook forms below D(x) =
+sigmoid(logit). `LOSSES` names them: what is added to it can be asked for by --loss.
 """
 
 import math
@@ -33,7 +33,7 @@ def non_saturating(real_label: float = 1.0, fake_label: float = 0.0) -> Adversar
 
     def generator(real_logits: Logits | None, fake_logits: Logits) -> Array:
         del real_logits  # G is judged by its own images alone
-        return jnp.mean(_cross_entropy(_float32(fake_logits), real_label))
+        return jnp.mean(_cross_entropy(_wide(fake_logits), real_label))
 
     return AdversarialLoss(_cross_entropy_discriminator(real_label, fake_label), generator)
 
@@ -57,7 +57,7 @@ def minimax(real_label: float = 1.0, fake_label: float = 0.0) -> AdversarialLoss
 
     def generator(real_logits: Logits | None, fake_logits: Logits) -> Array:
         del real_logits  # the term on real images does not depend on G
-        return -jnp.mean(_cross_entropy(_float32(fake_logits), fake_label))
+        return -jnp.mean(_cross_entropy(_wide(fake_logits), fake_label))
 
     return AdversarialLoss(_cross_entropy_discriminator(real_label, fake_label), generator)
 
@@ -71,12 +71,12 @@ def least_squares() -> AdversarialLoss:
     """
 
     def discriminator(real_logits: Logits, fake_logits: Logits) -> Array:
-        real, fake = _float32(real_logits), _float32(fake_logits)
+        real, fake = _wide(real_logits), _wide(fake_logits)
         return 0.5 * jnp.mean((real - 1.0) ** 2) + 0.5 * jnp.mean(fake**2)
 
     def generator(real_logits: Logits | None, fake_logits: Logits) -> Array:
         del real_logits
-        return 0.5 * jnp.mean((_float32(fake_logits) - 1.0) ** 2)
+        return 0.5 * jnp.mean((_wide(fake_logits) - 1.0) ** 2)
 
     return AdversarialLoss(discriminator, generator)
 
@@ -90,7 +90,7 @@ def hinge() -> AdversarialLoss:
     """
 
     def discriminator(real_logits: Logits, fake_logits: Logits) -> Array:
-        real, fake = _float32(real_logits), _float32(fake_logits)
+        real, fake = _wide(real_logits), _wide(fake_logits)
         return jnp.mean(jax.nn.relu(1.0 - real)) + jnp.mean(jax.nn.relu(1.0 + fake))
 
     return AdversarialLoss(discriminator, _mean_critic_generator)
@@ -105,7 +105,7 @@ def wasserstein() -> AdversarialLoss:
     """
 
     def discriminator(real_logits: Logits, fake_logits: Logits) -> Array:
-        return jnp.mean(_float32(fake_logits)) - jnp.mean(_float32(real_logits))
+        return jnp.mean(_wide(fake_logits)) - jnp.mean(_wide(real_logits))
 
     return AdversarialLoss(discriminator, _mean_critic_generator)
 
@@ -143,13 +143,13 @@ CROSS_ENTROPIES = ("non_saturating", "minimax")  # those that take smoothed labe
 
 def _mean_critic_generator(real_logits: Logits | None, fake_logits: Logits) -> Array:
     del real_logits
-    return -jnp.mean(_float32(fake_logits))
+    return -jnp.mean(_wide(fake_logits))
 
 
 def _cross_entropy_discriminator(real_label: float, fake_label: float):
     def discriminator(real_logits: Logits, fake_logits: Logits) -> Array:
-        real = _cross_entropy(_float32(real_logits), real_label)
-        fake = _cross_entropy(_float32(fake_logits), fake_label)
+        real = _cross_entropy(_wide(real_logits), real_label)
+        fake = _cross_entropy(_wide(fake_logits), fake_label)
         return jnp.mean(real) + jnp.mean(fake)
 
     return discriminator
@@ -161,7 +161,7 @@ def _cross_entropy(logits: Array, label: float) -> Array:
 
 
 def _margins(real_logits: Logits, fake_logits: Logits) -> Array:
-    real, fake = _float32(real_logits), _float32(fake_logits)
+    real, fake = _wide(real_logits), _wide(fake_logits)
     if real.shape != fake.shape:
         raise ValueError(
             f"paired logits must have equal shapes [B], got {real.shape} real and {fake.shape} fake"
@@ -169,10 +169,10 @@ def _margins(real_logits: Logits, fake_logits: Logits) -> Array:
     return real - fake
 
 
-def _float32(logits: Logits) -> Array:
+def _wide(logits: Logits) -> Array:
     if jnp.ndim(logits) != 1:
         raise ValueError(f"logits must have shape [B], got {jnp.shape(logits)}")
-    return jnp.asarray(logits, jnp.float32)
+    return jnp.asarray(logits, jnp.promote_types(jnp.result_type(logits), jnp.float32))
 
 
 def _check_labels(real_label: float, fake_label: float) -> None:

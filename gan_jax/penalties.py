@@ -129,7 +129,7 @@ def _squared_slopes(logit_fn: LogitFn, images: Images) -> Array:
             f"logit_fn must return one logit per image, shape {images.shape[:1]}, got {logits.shape}"
         )
     (slopes,) = pull_back(jnp.ones_like(logits))
-    slopes = slopes.astype(jnp.float32)
+    slopes = slopes.astype(jnp.promote_types(slopes.dtype, jnp.float32))
     return jnp.sum(slopes**2, axis=tuple(range(1, slopes.ndim)))
 
 

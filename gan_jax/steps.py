@@ -24,6 +24,7 @@ from gan_jax.types import (
     ModelState,
     NetworkState,
     Params,
+    Players,
     Rule,
     SampleBatch,
     Scalar,
@@ -111,8 +112,18 @@ def move_generator(
 ) -> GANState:
     """Apply G's gradients, put its new model state in place and let the moving average follow."""
     moved = _move(gan.g_tx, state.generator, grads, model_state)
-    ema_params = _follow(state.ema_params, moved.params, gan.ema_half_life_images, num_images)
+    ema_params = follow(state.ema_params, moved.params, gan.ema_half_life_images, num_images)
     return state._replace(generator=moved, ema_params=ema_params)
+
+
+def move_both(
+    gan: GAN, state: GANState, grads: Players, model_states: Players, *, num_images: int
+) -> GANState:
+    """Apply both players' gradients, as `move_discriminator` and `move_generator` do."""
+    state = move_discriminator(gan, state, grads.discriminator, model_states.discriminator)
+    return move_generator(
+        gan, state, grads.generator, model_states.generator, num_images=num_images
+    )
 
 
 def _move(
@@ -122,7 +133,8 @@ def _move(
     return NetworkState(optax.apply_updates(player.params, updates), model_state, opt_state)
 
 
-def _follow(average: Params, params: Params, half_life: Scalar | None, num_images: int) -> Params:
+def follow(average: Params, params: Params, half_life: Scalar | None, num_images: int) -> Params:
+    """Let the moving average of G's weights follow them over so many images; without a half-life it is the weights."""
     if half_life is None:
         return params
     return optax.incremental_update(params, average, 1.0 - 0.5 ** (num_images / half_life))

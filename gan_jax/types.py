@@ -1,8 +1,8 @@
-"""The vocabulary: role-named aliases, function protocols, and eight NamedTuples.
+"""The vocabulary: role-named aliases, function protocols, and nine NamedTuples.
 
 Two kinds of bundle, never mixed. *Bundles of functions* (`Network`, `AdversarialLoss`, `Penalty`, `GAN`, `Rule`) are
-static and bound once with `functools.partial`. *Bundles of arrays* (`Batch`, `NetworkState`, `GANState`) are pytrees
-that flow through `jit`, `scan` and `vmap`; a checkpoint is exactly a `GANState`.
+static and bound once with `functools.partial`. *Bundles of arrays* (`Batch`, `Players`, `NetworkState`,
+`GANState`) are pytrees that flow through `jit`, `scan` and `vmap`; a checkpoint is exactly a `GANState`.
 """
 
 from collections.abc import Callable
@@ -182,6 +182,13 @@ class GAN(NamedTuple):
     n_dis: int = 1
 
 
+class Players(NamedTuple):
+    """The same of each player: its weights, its gradient, a direction in which it moves."""
+
+    generator: Params
+    discriminator: Params
+
+
 class NetworkState(NamedTuple):
     """One player: its weights, its statistics, its optimizer's state."""
 
@@ -203,13 +210,23 @@ class GANState(NamedTuple):
     ema_params: Params  # moving average of the generator's weights
 
 
+def _as_it_is(gan: GAN) -> GAN:
+    return gan
+
+
 class Rule(NamedTuple):
     """A way in which the two players take turns.
 
     Attributes:
       step: `(gan, state, batch, *, key) -> (state, metrics)`; advances `state.step` by one.
       batches: `gan -> int`, how many batches of real samples one such step takes, one after another in `batch`.
+      equip: `gan -> gan`, the game with optimizers whose states also keep what the rule remembers from step to step;
+        to be played, and drawn by `init_state`, so equipped. Of a rule that remembers nothing, the same game.
+      updates: how often a step updates an optimizer's state beyond the turns that `n_dis` counts: a schedule that
+        counts updates runs so much faster than the steps.
     """
 
     step: Callable[..., tuple[GANState, Metrics]]
     batches: Callable[[GAN], int]
+    equip: Callable[[GAN], GAN] = _as_it_is
+    updates: int = 1

@@ -28,8 +28,11 @@ GAME = {
     "objectives": {"types", "penalties"},
     "gradients": {"types", "sampling", "objectives"},
     "steps": {"types", "sampling", "gradients"},
-    "rules": {"types", "sampling", "objectives", "steps"},
+    "optimizers": {"types"},
+    "jacobian": {"types"},
+    "rules": {"types", "sampling", "objectives", "gradients", "jacobian", "steps"},
     "population": {"types", "steps"},
+    "dynamics": {"types", "sampling", "gradients", "jacobian", "steps", "losses"},
 }
 VOCABULARY_ONLY = (
     *("networks", "parallel", "portable", "evaluation", "plots", "data", "checkpoint"),

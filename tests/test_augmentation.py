@@ -36,7 +36,9 @@ from gan_jax.steps import discriminator_step, init_state
 from gan_jax.types import Batch
 
 REAL = normal(0, *POINTS)
-every_rule = pytest.mark.parametrize("name", RULES)
+every_rule = pytest.mark.parametrize(
+    "name", ["alternating", "article", "one_stage", "simultaneous"]
+)
 
 
 def halve(key, images):
@@ -182,7 +184,7 @@ def bowl_game(augment):
 @every_rule
 def test_an_augmentation_that_does_nothing_changes_no_number_of_a_game_without_dropout(name):
     def played(augment):
-        gan = bowl_game(augment)
+        gan = RULES[name].equip(bowl_game(augment))
         if name != "article":
             gan = gan._replace(penalties=paying(r1_gamma=1.0, gp_weight=1.0))
         step = quick_jit(partial(RULES[name].step, gan))

@@ -34,10 +34,10 @@ from under_way import STILL, start
 
 from gan_jax import losses, penalties
 from gan_jax.networks import from_linen
-from gan_jax.rules import RULES, alternating, article, one_stage
+from gan_jax.rules import RULES, WEIGHED, alternating, article, one_stage
 from gan_jax.sampling import sample_real
 from gan_jax.steps import discriminator_step, generator_step, init_state, take_steps
-from gan_jax.types import AdversarialLoss, Batch
+from gan_jax.types import AdversarialLoss, Batch, Rule
 
 SGD = optax.sgd(1.0)
 DATA = Batch(jnp.asarray(normal(0, 13, 2)))
@@ -63,7 +63,7 @@ def test_a_wrapped_rule_takes_as_many_batches_as_the_rule_within(name):
         taken.append(batch.images.shape[0])
         return rule.step(gan, state, batch, key=key)
 
-    gan = game(n_dis=3 if name == "alternating" else 1)
+    gan = rule.equip(game(n_dis=3 if name == "alternating" else 1))
     wrapped = rule._replace(step=counted)
     assert wrapped.batches(gan) == rule.batches(gan)
     state = init_state(gan, jax.random.key(0), DATA)
@@ -72,11 +72,15 @@ def test_a_wrapped_rule_takes_as_many_batches_as_the_rule_within(name):
         lambda key: take_steps(gan, wrapped, sample_real, state, DATA, key=key, **sizes),
         jax.random.key(1),
     )
-    assert taken == [BATCH * gan.n_dis]
+    assert taken == [BATCH * {"alternating": 3, "extragradient": 2}.get(name, 1)]
 
 
-def test_the_table_names_every_rule():
-    assert {"alternating": alternating, "article": article, "one_stage": one_stage} == RULES
+def test_the_tables_name_every_rule():
+    import gan_jax.rules
+
+    made = {name: rule for name, rule in vars(gan_jax.rules).items() if isinstance(rule, Rule)}
+    assert made == RULES
+    assert WEIGHED.keys() < RULES.keys()
 
 
 def revealing_loss(needs_real):

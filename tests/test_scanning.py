@@ -246,7 +246,7 @@ def rules_and_games(draw):
         drawn = {name: draw(weights) for name in penalties.PENALTIES}
         gan = gan._replace(penalties=paying(**drawn))
     batch = draw(st.integers(1, 9))
-    return rule, gan, (rule.batches(gan) * batch, *shape[1:])
+    return rule, rule.equip(gan), (rule.batches(gan) * batch, *shape[1:])
 
 
 @one_in(2)

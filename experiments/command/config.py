@@ -9,6 +9,7 @@ from absl import flags
 from experiments.command import vocabulary
 from experiments.command.program import UserError
 
+WEIGHED = vocabulary.names("rules", "WEIGHED")
 CROSS_ENTROPIES = vocabulary.names("losses", "CROSS_ENTROPIES")
 PENALTIES = vocabulary.names("penalties", "PENALTIES")
 
@@ -76,6 +77,9 @@ class _Shared:
     g_hidden: str = ""
     d_hidden: str = ""
     image_layer: str = "conv"
+    optimizer: str = "adam"
+    update_weight: float | None = None
+    lookahead_steps: int = 5
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.
@@ -108,6 +112,12 @@ def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
             f"--real_label and --fake_label smooth a cross-entropy; --loss={config.loss} has none: "
             f"leave them at 1 and 0, or take one of {', '.join(CROSS_ENTROPIES)}"
         )
+    if config.update_weight is not None and config.update not in WEIGHED:
+        raise UserError(
+            f"--update_weight is of {', '.join(WEIGHED)}; --update={config.update} has none: leave it out"
+        )
+    if config.lookahead_steps != 5 and config.update != "lookahead_minimax":
+        raise UserError("--lookahead_steps is of --update=lookahead_minimax: leave it out")
     if config.workdir:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.stat(os.path.expanduser(config.workdir))  # raises for links that lead in a circle

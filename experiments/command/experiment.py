@@ -97,8 +97,8 @@ class Task(NamedTuple):
 
     @property
     def gan(self) -> GAN:
-        """The game."""
-        return self.experiment.build(self.config, self.sample_shape)
+        """The game, with optimizers that keep what its rule remembers."""
+        return self.rule.equip(self.experiment.build(self.config, self.sample_shape))
 
     @property
     def rule(self) -> Rule:

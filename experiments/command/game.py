@@ -8,7 +8,7 @@ import optax
 
 from experiments.command.config import CROSS_ENTROPIES, PENALTIES, Config, hidden_widths
 from experiments.command.program import UserError
-from gan_jax import losses, penalties, rules
+from gan_jax import losses, optimizers, penalties, rules
 from gan_jax.models import NETWORKS
 from gan_jax.models.options import PlayerOptions
 from gan_jax.networks import from_linen
@@ -29,8 +29,8 @@ def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
     return GAN(
         generator=from_linen(generator),
         discriminator=from_linen(discriminator),
-        g_tx=_adam(config, config.g_lr, config.g_warmup_steps),
-        d_tx=_adam(config, config.d_lr),
+        g_tx=_optimizer(config, config.g_lr, config.g_warmup_steps),
+        d_tx=_optimizer(config, config.d_lr),
         loss=_loss(config),
         latent_dim=config.latent_dim,
         penalties=_penalties(config),
@@ -40,8 +40,12 @@ def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
 
 
 def choose_rule(config: Config) -> Rule:
-    """Give the update rule that --update names."""
-    return rules.RULES[config.update]
+    """Give the update rule that --update names, with the weight that is asked for."""
+    if config.update not in rules.WEIGHED:
+        return rules.RULES[config.update]
+    weight = () if config.update_weight is None else (config.update_weight,)
+    steps = {"steps": config.lookahead_steps} if config.update == "lookahead_minimax" else {}
+    return rules.WEIGHED[config.update](*weight, **steps)
 
 
 def _options(config: Config, sample_shape: tuple[int, ...]) -> PlayerOptions:
@@ -76,7 +80,7 @@ def _loss(config: Config) -> AdversarialLoss:
     return losses.LOSSES[config.loss]()
 
 
-def _adam(config: Config, lr: float, warmup_steps: int = 0) -> optax.GradientTransformation:
+def _optimizer(config: Config, lr: float, warmup_steps: int = 0) -> optax.GradientTransformation:
     schedule = {
         "constant": lambda: lr,
         "linear": lambda: optax.linear_schedule(lr, 0.0, config.num_steps),
@@ -84,7 +88,18 @@ def _adam(config: Config, lr: float, warmup_steps: int = 0) -> optax.GradientTra
     }[config.lr_schedule]()
     if warmup_steps:
         schedule = _warmed_up(schedule, warmup_steps)
-    return optax.adam(schedule, b1=config.b1, b2=config.b2, eps=config.adam_eps)
+    if (updates := choose_rule(config).updates) > 1:
+        schedule = _counting_steps(schedule, updates)
+    return optimizers.OPTIMIZERS[config.optimizer](
+        schedule, b1=config.b1, b2=config.b2, eps=config.adam_eps
+    )
+
+
+def _counting_steps(schedule: optax.ScalarOrSchedule, updates: int) -> optax.ScalarOrSchedule:
+    """Let a schedule count steps where a step updates an optimizer several times."""
+    if not callable(schedule):
+        return schedule
+    return lambda count: schedule(count // updates)
 
 
 def _warmed_up(schedule: optax.ScalarOrSchedule, steps: int) -> optax.Schedule:

@@ -10,6 +10,7 @@ from experiments.command.config import hidden_widths
 
 LOSSES = vocabulary.names("losses", "LOSSES")
 UPDATES = vocabulary.names("rules", "RULES")
+OPTIMIZERS = vocabulary.names("optimizers", "OPTIMIZERS")
 NETWORKS = vocabulary.names("models", "NETWORKS")
 IMAGE_LAYERS = vocabulary.names("models/dcgan", "IMAGE_LAYERS")
 SCHEDULES = ("constant", "linear", "cosine")
@@ -93,10 +94,23 @@ def _define_game() -> None:
             name, None, f"weight of a penalty on D, averaged over the batch; unset: none. {said}"
         )
     flags.DEFINE_enum("update", "alternating", UPDATES, "how the players take turns")
+    _float(
+        "update_weight", None, "weight in the equation of an update: gamma of consensus, lambda of "
+        "symplectic_gradient_adjustment, alpha of lookahead_minimax; unset: 1, 1, 0.5",
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "lookahead_steps", 5, "steps between two pulls of lookahead_minimax", 1, 10**6
+    )
     flags.DEFINE_integer("n_dis", 1, "D's steps for each step of G", 1, 1000)
 
 
 def _define_optimizers() -> None:
+    flags.DEFINE_enum(
+        "optimizer",
+        "adam",
+        OPTIMIZERS,
+        "of both players; optimistic_adam looks ahead by its last move",
+    )
     flags.DEFINE_integer("num_steps", 10_000, "length of the training, steps of G", 1, 2**31 - 1)
     flags.DEFINE_integer("batch_size", 64, "real samples in one of D's steps", 1, 2**20)
     _float("g_lr", 2e-4, "G's learning rate (Adam), per step", high=10.0)

@@ -29,7 +29,16 @@ from gan_jax.population import run_population
 from gan_jax.types import GAN, Batch, GANState, Key, Rule
 
 # Flags that may differ between runs of one compiled call: numbers that the game takes as traced scalars.
-TRACED = (*PENALTIES, "ema_half_life_images", "g_lr", "d_lr", "b1", "b2", "adam_eps")
+TRACED = (
+    *PENALTIES,
+    "ema_half_life_images",
+    "g_lr",
+    "d_lr",
+    "b1",
+    "b2",
+    "adam_eps",
+    "update_weight",
+)
 
 Note = Callable[[str, str], None]  # name of a run, what it said when it diverged
 
@@ -50,7 +59,8 @@ def can_trace(task: Task, swept: list[str]) -> bool:
 
 
 def _build(task: Task, hyper: dict[str, jax.Array]) -> GAN:
-    return task.experiment.build(_member_config(task, hyper), task.sample_shape)
+    gan = task.experiment.build(_member_config(task, hyper), task.sample_shape)
+    return _rule(task, hyper).equip(gan)
 
 
 def _rule(task: Task, hyper: dict[str, jax.Array]) -> Rule:

@@ -10,6 +10,7 @@ alone becomes a table with a row for each class. What cannot be said in `layers`
 
 from gan_jax.portable.layers import Layer, Program, UnsupportedError, arrays, describe
 from gan_jax.portable.numpy_interpreter import run
+from gan_jax.portable.packing import pack, rounded, runtime
 from gan_jax.portable.tracing import trace
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     "UnsupportedError",
     "arrays",
     "describe",
+    "pack",
+    "rounded",
     "run",
+    "runtime",
     "trace",
 ]

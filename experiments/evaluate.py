@@ -9,6 +9,9 @@ images: what a perfect generator would score), and the SHA-256 of the feature ne
 beside their nearest training images. The newest checkpoint is measured, and the best one, where the run chose one by
 --eval_every: the gap is the story. Another choice: --checkpoint=best, or a step.
 
+--truncation=0.7 (latents cut off; several bounds, separated by commas) and --rejection (D chooses among G's samples)
+are each measured as well, beside the samples as G makes them: what is won in precision is paid for in recall.
+
 Given the folder of a command with --seeds or --sweep, it measures every run in it and sums them up: summary.json.
 
 Images of 28x28: frechet, kernel, manifold (precision, recall, density, coverage), classes (balance, score, share of
@@ -46,6 +49,14 @@ DATA_DIR = flags.DEFINE_string("data_dir", None, "folder of the data set; defaul
 SEED = flags.DEFINE_integer("seed", 0, "seed of the latents", 0, 2**32 - 1)
 EMA = flags.DEFINE_bool("ema", True, "use the moving average of the generator's weights")
 
+TRUNCATION = flags.DEFINE_list(
+    "truncation", [], "measure samples from latents truncated at these bounds, too, such as 0.7"
+)
+REJECTION = flags.DEFINE_bool("rejection", False, "measure samples that D chooses, too")
+PERCENTILE = flags.DEFINE_float(
+    "rejection_percentile", 80.0, "of G's samples, where D accepts one in two", 0, 99.99
+)
+
 
 def main() -> int:
     """Measure, print, write."""
@@ -64,6 +75,7 @@ def main() -> int:
     request = evaluation.Request(
         *(chosen, NUM_SAMPLES.value, FEATURES.value, DATA_DIR.value, SEED.value, EMA.value),
         CHECKPOINT.value,
+        _ways(),
     )
     if population_folder.is_population(workdir):
         from experiments.many import summary
@@ -74,6 +86,21 @@ def main() -> int:
         print(evaluation.table(result))
     print(f"wrote {workdir}/evaluation.json")
     return 0
+
+
+def _ways():
+    from experiments.measuring.drawing import Way
+
+    try:
+        bounds = [float(text) for text in TRUNCATION.value]
+    except ValueError:
+        bounds = [0.0]
+    if not all(0 < bound < float("inf") for bound in bounds):
+        raise program.UserError(
+            f"--truncation={','.join(TRUNCATION.value)}: name bounds above 0, such as 0.7"
+        )
+    chosen = [Way(rejection=PERCENTILE.value)] if REJECTION.value else []
+    return (*(Way(truncation=bound) for bound in bounds), *chosen)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,14 @@
     python -m experiments.sample --workdir=runs/mnist --num_samples=10000 --out=samples.npz
     python -m experiments.sample --workdir=runs/mnist --checkpoint=best --out=best.png
     python -m experiments.sample --workdir=runs/mnist --num_samples=8 --interpolate --out=walks.png
+    python -m experiments.sample --workdir=runs/mnist --truncation=0.7 --rejection --out=picked.png
 
 An .npz holds the array `images`, uint8 [N, H, W, C] (for sets of the plane `points`, float32 [N, 2]); a .png shows a
 grid. Of a game with labels, classes are drawn as often as they occur in the training data; the .npz holds them as
 `labels`, int32 [N]. With --interpolate each sample is a walk between two latents, 10 images long.
+
+--truncation cuts the latents off, so that rare samples are not drawn; --rejection lets D choose. Both buy better
+looking samples with variety: `experiments.evaluate` takes the same flags and shows what is lost.
 """
 
 from pathlib import Path
@@ -26,8 +30,15 @@ DATA_DIR = flags.DEFINE_string(
 EMA = flags.DEFINE_bool("ema", True, "use the moving average of the generator's weights")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "last", "last, best (by --eval_every), or a step")
 INTERPOLATE = flags.DEFINE_bool("interpolate", False, "walk between latents")
+TRUNCATION = flags.DEFINE_float(
+    "truncation", None, "greatest size of a latent's coordinate, such as 0.7; default: no bound", 0.01, 100
+)  # fmt: skip
+REJECTION = flags.DEFINE_bool("rejection", False, "let D choose among G's samples")
+PERCENTILE = flags.DEFINE_float(
+    "rejection_percentile", 80.0, "of G's samples, where D accepts one in two", 0, 99.99
+)
 
-BATCH = 256  # samples generated at once
+BATCH = 256  # images of walks generated at once
 WALK = 10  # images of one walk
 
 
@@ -39,26 +50,41 @@ def main() -> int:
     if not WORKDIR.value:
         raise program.UserError("--workdir is missing: name the folder of a run")
 
+    if INTERPOLATE.value and REJECTION.value:
+        raise program.UserError(
+            "--interpolate walks between any two latents, and D does not choose there: leave --rejection out"
+        )
+
     import jax
 
+    from experiments.measuring.drawing import Way, draw
     from experiments.record.chosen_checkpoint import find_checkpoint
     from experiments.record.restored import restore_run
-    from gan_jax.sampling import interpolate, sample_latents
 
     workdir = Path(WORKDIR.value).expanduser()
     run = restore_run(workdir, step=find_checkpoint(workdir, CHECKPOINT.value))
-    start_key, end_key = jax.random.split(jax.random.key(SEED.value))
-    dim = run.config.latent_dim
-    latents = sample_latents(start_key, NUM_SAMPLES.value, dim)
-    if INTERPOLATE.value:
-        ends = sample_latents(end_key, NUM_SAMPLES.value, dim)
-        latents = interpolate(latents, ends, WALK).reshape(-1, dim)
+    key, _ = keys = jax.random.split(jax.random.key(SEED.value))
+    way = Way(TRUNCATION.value, PERCENTILE.value if REJECTION.value else None)
     labels = _labels(run, NUM_SAMPLES.value, WALK if INTERPOLATE.value else 1)
-    samples = run.generate(latents, labels, ema=EMA.value, batch=BATCH)
+    price = ""
+    if INTERPOLATE.value:
+        samples = _walks(run, keys, way, labels)
+    else:
+        samples, draws, accepted = draw(run, key, NUM_SAMPLES.value, way, labels, ema=EMA.value)
+        price = f", of {draws:,} draws ({accepted / draws:.1%} accepted)" * REJECTION.value
     out.parent.mkdir(parents=True, exist_ok=True)
     _write(samples, labels, out, walks=INTERPOLATE.value)
-    print(f"wrote {len(samples)} samples of step {run.step} to {out}")
+    print(f"wrote {len(samples)} samples of step {run.step} to {out}{price}")
     return 0
+
+
+def _walks(run, keys, way, labels):
+    from gan_jax.sampling import interpolate
+
+    dim = run.config.latent_dim
+    start, end = (way.latents(key, NUM_SAMPLES.value, dim) for key in keys)
+    latents = interpolate(start, end, WALK).reshape(-1, dim)
+    return run.generate(latents, labels, ema=EMA.value, batch=BATCH)
 
 
 def _labels(run, num: int, walk: int):

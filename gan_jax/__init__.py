@@ -27,7 +27,7 @@ ROOMS = (  # in reading order
         "population",
         "parallel",
     ),
-    *("dynamics", "portable"),
+    *("dynamics", "rejection", "portable"),
     *("evaluation", "data", "plots", "checkpoint"),
 )
 NAMES = {  # name -> the room it lives in

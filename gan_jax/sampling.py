@@ -12,6 +12,26 @@ def sample_latents(key: Key, num: int, dim: int) -> Latents:
     return jax.random.normal(key, (num, dim))
 
 
+def sample_truncated_latents(key: Key, num: int, dim: int, bound: float) -> Latents:
+    """Draw latents from the normal distribution cut off at +-bound, f32[num, dim]: fewer rare samples, less variety.
+
+    Args:
+      key: draws them.
+      num: how many.
+      dim: of each.
+      bound: greatest size of a coordinate, > 0; as if coordinates beyond it were drawn again. At 2 hardly a difference,
+        at 0.5 typical samples only.
+
+    Raises:
+      ValueError: the bound is not positive.
+
+    Reference: Brock et al. 2019, "the truncation trick", section 3.1, arXiv:1809.11096.
+    """
+    if not bound > 0:
+        raise ValueError(f"bound must be > 0, got {bound}")
+    return jax.random.truncated_normal(key, -bound, bound, (num, dim))
+
+
 def sample_labels(seed: int, labels: Array, num: int) -> Labels:
     """Draw classes as often as they occur among given labels, i32[num]; the same seed gives the same classes."""
     return jnp.asarray(np.random.default_rng(seed).choice(np.asarray(labels), num), jnp.int32)

@@ -25,6 +25,7 @@ GAME = {
     "losses": {"types"},
     "penalties": {"types"},
     "sampling": {"types"},
+    "rejection": {"types"},
     "objectives": {"types", "penalties"},
     "gradients": {"types", "sampling", "objectives"},
     "steps": {"types", "sampling", "gradients"},

@@ -12,12 +12,14 @@ import numpy as np
 from experiments.command.experiment import Source
 from experiments.command.program import UserError
 from experiments.measuring import measures
+from experiments.measuring.drawing import PLAIN, Drawn, Way, draw
 from experiments.measuring.measure import RESAMPLES, Kind, Measure, Values, Yardstick
 from experiments.measuring.real_data import source_of
+from experiments.measuring.results import Result, rows, table, way_result
 from experiments.record.chosen_checkpoint import checkpoints_to_measure
 from experiments.record.restored import RestoredRun, restore_run
 from experiments.record.run_folder import write_text
-from gan_jax.sampling import sample_labels, sample_latents
+from gan_jax.sampling import sample_labels
 
 
 class Request(NamedTuple):
@@ -31,6 +33,7 @@ class Request(NamedTuple):
       seed: of the latents.
       ema: whether the moving average of the generator's weights is used.
       checkpoint: "last", "best" or a step; None for the last, and the best where the run chose one.
+      ways: of drawing samples, besides as G makes them; each is measured on its own.
     """
 
     measures: tuple[str, ...] | None = None
@@ -40,9 +43,10 @@ class Request(NamedTuple):
     seed: int = 0
     ema: bool = True
     checkpoint: str | None = None
+    ways: tuple[Way, ...] = ()
 
 
-Result = dict[str, Any]
+__all__ = ["Request", "Result", "evaluate_run", "kind_of", "table"]
 Chosen = tuple[Measure, ...]
 
 
@@ -96,13 +100,25 @@ def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
     compared = _compared(source, run.experiment.name)
     real = _real_data(kind, compared, request.features, num, chosen)
     train, read, facts = real.yardstick
-    samples = read(_generate(run, request, num, source))
+    samples = read(_generate(run, request, num, source, PLAIN).samples)
     values = _compute(chosen, train, real.unseen, samples)
     for measure in chosen:
         if measure.draw:
             measure.draw(train, samples, workdir)
-    found = {**facts, **_result(request, num, real.num_unseen, values, real.floors)}
-    return found | ({"success": kind.success(values, train)} if kind.success else {})
+    found = {
+        **facts,
+        **{"num_samples": num, "num_floor_samples": real.num_unseen},
+        **{"seed": request.seed, "ema": request.ema, "measures": rows(values, real.floors)},
+    }
+    if kind.success:
+        found["success"] = kind.success(values, train)
+    if request.ways:
+        found["ways"] = []
+    for way in request.ways:
+        drawn = _generate(run, request, num, source, way)
+        values = _compute(chosen, train, real.unseen, read(drawn.samples))
+        found["ways"].append(way_result(way, drawn, rows(values, real.floors)))
+    return found
 
 
 def _check_enough(chosen: Chosen, num: int) -> None:
@@ -158,43 +174,11 @@ def _compute(
     return values
 
 
-def _generate(run: RestoredRun, request: Request, num: int, source: Source) -> np.ndarray:
-    latents = sample_latents(jax.random.key(request.seed), num, run.config.latent_dim)
+def _generate(run: RestoredRun, request: Request, num: int, source: Source, way: Way) -> Drawn:
     labelled = run.experiment.labelled
     labels = sample_labels(request.seed, source.train.labels, num) if labelled else None
-    samples = run.generate(latents, labels, ema=request.ema)
-    bad = int((~np.isfinite(samples.reshape(num, -1))).any(axis=1).sum())
+    drawn = draw(run, jax.random.key(request.seed), num, way, labels, ema=request.ema)
+    bad = int((~np.isfinite(drawn.samples.reshape(num, -1))).any(axis=1).sum())
     if bad:
         raise UserError(f"{bad} of {num} samples are not finite: the run has diverged")
-    return samples
-
-
-def _result(request: Request, num: int, num_floor: int, values: Values, floors: Values) -> Result:
-    return {
-        "num_samples": num,
-        "num_floor_samples": num_floor,
-        "seed": request.seed,
-        "ema": request.ema,
-        "measures": {
-            name: {
-                "value": value,
-                "interval": None if interval is None else list(interval),
-                "floor": floors[name].value,
-            }
-            for name, (value, interval) in values.items()
-        },
-    }
-
-
-def table(result: Result) -> str:
-    """Lay out a result for the terminal."""
-    lines = [
-        f"{result['checkpoint']} checkpoint, step {result['step']}, {result['num_samples']:,} samples",
-        f"{'':18}{'value':>10}  {'95 % interval':>20}  {'floor':>10}",
-    ]
-    for name, row in result["measures"].items():
-        interval = "" if row["interval"] is None else "{:.4g} to {:.4g}".format(*row["interval"])
-        lines.append(f"{name:18}{row['value']:>10.4g}  {interval:>20}  {row['floor']:>10.4g}")
-    if result["num_floor_samples"] < result["num_samples"]:
-        lines.append(f"floor: only {result['num_floor_samples']:,} unseen real samples exist")
-    return "\n".join(lines)
+    return drawn

@@ -89,6 +89,9 @@ EVALUATION = list_of(
             "features": text,
             "features_sha256": text,
             "success": record({"means": text, "met": truth}),
+            "ways": list_of(
+                record({"way": text, "measures": table_of(_MEASURE)}, others=or_null(number))
+            ),
         },
     ),
     least=1,

@@ -10,10 +10,12 @@ import pytest
 from commands import ROOT, TINY, call, import_main, reject_constant, run
 
 from experiments.measuring import grey_images, measures, mixtures
+from experiments.measuring.drawing import Way
+from experiments.measuring.drawing import draw as draw_samples
 from experiments.record.restored import restore_run
 from gan_jax import data
 from gan_jax.evaluation.features import SHA256, load_features
-from gan_jax.sampling import sample_latents
+from gan_jax.sampling import sample_latents, sample_truncated_latents
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,8 @@ def test_a_perfect_sampler_of_the_grid_has_all_its_modes():
 
 
 def test_a_run_of_images_is_measured_beside_its_floor(finished):
-    outcome = run("evaluate", f"--workdir={finished}", "--num_samples=100")
+    ways = ["--truncation=0.5,0.9", "--rejection", "--rejection_percentile=60"]
+    outcome = run("evaluate", f"--workdir={finished}", "--num_samples=100", *ways)
     assert outcome.code == 0, outcome.err
     (result,) = json.loads(
         (finished / "evaluation.json").read_text(), parse_constant=reject_constant
@@ -88,6 +91,13 @@ def test_a_run_of_images_is_measured_beside_its_floor(finished):
     assert rows["coverage"]["value"] < rows["coverage"]["floor"]
     assert all(name in outcome.out for name in rows)
     assert (finished / "neighbours.png").exists()
+    half, most, picked = result["ways"]
+    assert [half["truncation"], most["truncation"], picked["rejection"]] == [0.5, 0.9, 60]
+    assert half["draws"] == 100 <= picked["accepted"] < picked["draws"]
+    assert half["measures"].keys() == rows.keys()
+    assert half["measures"]["frechet"]["value"] != rows["frechet"]["value"]
+    assert half["measures"]["frechet"]["floor"] == rows["frechet"]["floor"]
+    assert "latents truncated at 0.5" in outcome.out and "accepted" in outcome.out
 
 
 def test_a_run_of_points_counts_modes(tmp_path, capsys):
@@ -106,6 +116,7 @@ def test_a_run_of_points_counts_modes(tmp_path, capsys):
         (["--measures=fid"], "--measures=fid is unknown"),
         (["--measures=modes"], "to images apply frechet"),
         (["--num_samples=1"], "--num_samples"),
+        (["--truncation=0.5,-1"], "--truncation=0.5,-1: name bounds above 0"),
         (["--num_samples=5", "--measures=manifold"], "manifold needs at least 6"),
     ],
 )
@@ -137,6 +148,7 @@ def test_a_run_that_measures_itself_keeps_its_best_which_can_be_drawn_and_measur
     choices = {
         "default": [], "last": ["--checkpoint=last"], "best": ["--checkpoint=best"],
         "step": [f"--checkpoint={best}"], "noema": ["--checkpoint=12", "--noema"],
+        "truncated": ["--truncation=0.1"], "picked": ["--rejection"],
     }  # fmt: skip
     drawn = draw(folder, tmp_path, choices)
     for name, (step, ema) in {
@@ -150,6 +162,12 @@ def test_a_run_that_measures_itself_keeps_its_best_which_can_be_drawn_and_measur
         )
     assert not np.array_equal(drawn["best"], drawn["last"])
     assert not np.array_equal(drawn["noema"], drawn["last"])
+    restored = restore_run(folder)
+    way = Way(rejection=80)
+    np.testing.assert_array_equal(drawn["picked"], draw_samples(restored, key, 5, way).samples)
+    np.testing.assert_array_equal(
+        drawn["truncated"], restored.generate(sample_truncated_latents(key, 5, 2, 0.1))
+    )
     assert "there are: " in drawn["none"] and drawn["none"].count("\n") == 1
     outcome = run("evaluate", f"--workdir={folder}", "--checkpoint=best", "--noema", "--seed=3")
     assert outcome.code == 0 and f"best checkpoint, step {best}, 2,500 samples" in outcome.out

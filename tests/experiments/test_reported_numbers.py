@@ -161,10 +161,10 @@ def test_pixels_of_any_shape_are_measured():
 
 
 def test_the_reading_of_a_sample_is_held_against_the_nearest_training_pixels():
-    """Pixels 40 and 60 are nearest to 0, read as class 0, and to 100, class 1; both samples are read as class 1."""
+    """Pixels 40 are nearest to 0, of class 0, and 60 and 70 to 100, class 1; all are read as class 1."""
     train = embedded(range(2), np.eye(2), np.uint8([0, 100]).reshape(-1, 1, 1, 1))
-    samples = embedded(range(2), np.eye(2)[[1, 1]], np.uint8([40, 60]).reshape(-1, 1, 1, 1))
-    assert value(pixel_space.agreement(train, None, samples), "agreement") == 0.5
+    samples = embedded(range(3), np.eye(2)[[1, 1, 1]], np.uint8([40, 60, 70]).reshape(-1, 1, 1, 1))
+    assert value(pixel_space.agreement(train, None, samples), "agreement") == pytest.approx(2 / 3)
 
 
 # The measures of points and of stacked digits

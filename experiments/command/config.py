@@ -18,6 +18,7 @@ INCIDENTAL = (
     "workdir",
     "data_dir",
     "download",
+    "data_cache",
     "tensorboard",
     "compilation_cache",
     "on_divergence",
@@ -26,6 +27,12 @@ INCIDENTAL = (
     "num_processes",
     "process_id",
     "coordinator_timeout",
+)
+
+# Flags that say which data there are: all runs of one command share them.
+OWN_DATA = (
+    *("image_size", "channels", "fit", "background"),
+    *("classes", "label_by", "held_out", "held_out_names", "group_by"),
 )
 
 
@@ -80,6 +87,16 @@ class _Shared:
     optimizer: str = "adam"
     update_weight: float | None = None
     lookahead_steps: int = 5
+    image_size: str = ""
+    channels: int | None = None
+    fit: str = "crop"
+    background: str = "white"
+    classes: str = ""
+    label_by: str = ""
+    held_out: float = 0.1
+    held_out_names: str = ""
+    group_by: str = ""
+    data_cache: str = ""
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.

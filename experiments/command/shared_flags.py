@@ -5,7 +5,7 @@ import os
 
 from absl import flags
 
-from experiments.command import usage, vocabulary
+from experiments.command import own_data, usage, vocabulary
 from experiments.command.config import hidden_widths
 
 LOSSES = vocabulary.names("losses", "LOSSES")
@@ -48,7 +48,7 @@ def _hidden(name: str, player: str) -> None:
 def _define_data() -> None:
     flags.DEFINE_string(
         "dataset", "digits", "digits (built in), mnist, fashion_mnist, or another set in --data_dir; "
-        "for experiments.gaussians: ring, grid, swiss_roll, moons"
+        "for experiments.gaussians: ring, grid, swiss_roll, moons; for experiments.images a name of your choice"
     )  # fmt: skip
     flags.DEFINE_string(
         "data_dir", os.environ.get("GAN_JAX_DATA", "data"),
@@ -168,7 +168,8 @@ def define_flags() -> None:
     """Define every shared flag, once. An experiment calls this where it would define its own."""
     if "num_steps" in flags.FLAGS:
         return
-    groups = {"data": _define_data, "networks": _define_networks, "game": _define_game}
+    groups = {"data": _define_data, "data of your own": own_data.define_flags}
+    groups |= {"networks": _define_networks, "game": _define_game}
     groups |= {"optimizers": _define_optimizers, "running": _define_running}
     for title, define in (groups | {"devices and processes": _define_devices}).items():
         with usage.group(title):

@@ -15,7 +15,7 @@ from experiments.command.program import UserError
 
 MOST = 10_000  # runs of one command
 # What a run is told apart by, or what one command shares between all its runs.
-FIXED = ("seed", "dataset", *configs.INCIDENTAL)
+FIXED = ("seed", "dataset", *configs.OWN_DATA, *configs.INCIDENTAL)
 
 
 class Member(NamedTuple):

@@ -7,11 +7,12 @@ what a perfect generator would score.
 from collections.abc import Mapping, Sequence
 
 from experiments.command.program import UserError
-from experiments.measuring import grey_images, mixtures, pixel_space, stacked_digits
+from experiments.measuring import grey_images, mixtures, pictures, pixel_space, stacked_digits
 from experiments.measuring.measure import Direction, Kind, Measure
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (grey_images.KIND, mixtures.KIND, stacked_digits.KIND)
+    kind.name: kind
+    for kind in (grey_images.KIND, mixtures.KIND, pictures.KIND, stacked_digits.KIND)
 }
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure

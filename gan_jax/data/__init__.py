@@ -1,7 +1,8 @@
 """Data: `load(name)` gives images and labels as arrays, from files, TFDS, scikit-learn or a formula.
 
 `digits` and the point sets need no files. Any other name is looked for in `data_dir`: four IDX files in it or in
-its folder of that name, else a prepared TFDS folder; and is downloaded only if asked.
+its folder of that name, else a prepared TFDS folder; and is downloaded only if asked. `load_pictures(path)` reads
+pictures of one's own.
 """
 
 import os
@@ -22,6 +23,8 @@ from gan_jax.data.dataset import (
 )
 from gan_jax.data.download import DOWNLOADABLE
 from gan_jax.data.download import download as download_idx
+from gan_jax.data.folder.load import PictureOptions, load_pictures, name_of
+from gan_jax.data.folder.naming import Naming
 from gan_jax.data.mixtures import MIXTURES, POINT_SETS, Mixture, mixture
 from gan_jax.data.tfds import prepare_from_idx
 
@@ -45,10 +48,14 @@ __all__ = [
     "DataError",
     "Dataset",
     "Mixture",
+    "Naming",
+    "PictureOptions",
     "check_samples",
     "fingerprint",
     "load",
+    "load_pictures",
     "mixture",
+    "name_of",
     "prepare_from_idx",
 ]
 

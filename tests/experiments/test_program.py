@@ -94,9 +94,9 @@ def page(monkeypatch, columns: int) -> list[str]:
 def test_help_has_groups_in_a_fixed_order_and_every_shared_flag_once(monkeypatch):
     lines = page(monkeypatch, 100)
     titles = [line for line in lines if re.fullmatch(r"[a-z ]+:", line)]
-    groups = ["data:", "networks:", "game:", "optimizers:", "running:", "devices and processes:"]
+    groups = ["data:", "data of your own:", "networks:", "game:", "optimizers:", "running:"]
     assert [title for title in titles if title != "this program:"] == [
-        *groups, "many runs:", "files of flags:"
+        *groups, "devices and processes:", "many runs:", "files of flags:"
     ]  # fmt: skip
     shown = [
         line.strip().removeprefix("--").removeprefix("[no]") for line in lines if "  --" in line

@@ -1,0 +1,44 @@
+"""Pictures of one's own, of any size: no frozen network was trained for them, so only their pixels are compared."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.command.program import UserError
+from experiments.measuring.measure import Kind, Yardstick, as_pixels
+from gan_jax.data import Dataset
+
+
+class Pixels(NamedTuple):
+    """Images uint8 [N, H, W, C]."""
+
+    images: np.ndarray
+
+
+def read(images: np.ndarray) -> Pixels:
+    """Take pixels, or images in [-1, 1] as the pixels they would be saved as."""
+    return Pixels(as_pixels(images))
+
+
+def refusal(name: str, shape: tuple[int, ...]) -> str:
+    """Say why nothing can be measured of what is no picture."""
+    del name
+    return "" if len(shape) == 3 else "pixels are those of images [H, W, C]"
+
+
+def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
+    """Take the pictures as they are."""
+    if features:
+        raise UserError(
+            f"--features={features}: that network reads grey images of 28x28; of pictures of your own only pixels are "
+            "measured: leave --features out"
+        )
+    return Yardstick(read(train.images), read, {"features": "none, pixels only"})
+
+
+def unseen(test: Dataset, num: int) -> np.ndarray:
+    """Take pictures that were held out."""
+    return test.images[:num]
+
+
+KIND = Kind("pictures", refusal, lambda config: 5_000, yardstick, unseen)

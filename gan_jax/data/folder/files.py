@@ -71,7 +71,10 @@ def find_files(path: str | os.PathLike, suffixes: tuple[str, ...]) -> list[File]
 
 
 def _is_ours(name: str) -> bool:
-    return not name.startswith(".") and name not in _NOT_OURS
+    hidden = name.startswith(".") and name.strip(
+        "."
+    )  # "." and "..", as a .zip may have them, are ways
+    return not hidden and name not in _NOT_OURS
 
 
 def _in_folder(folder: Path, above: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[File]:

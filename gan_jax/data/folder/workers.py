@@ -77,7 +77,7 @@ def for_each(
             for file, found in zip(window, pool.map(attempt, window), strict=True):
                 bar.update()
                 if isinstance(found, UnreadableError):
-                    failed.append(f"{file.name} ({found})")
+                    failed.append(" ".join(f"{file.name} ({found})".split()))
                 elif not failed:
                     yield found
     if failed:

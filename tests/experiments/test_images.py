@@ -1,0 +1,104 @@
+"""`experiments.images`: one command on a folder that no one prepared trains, or names the file that is in the way."""
+
+import json
+
+import numpy as np
+import pytest
+from commands import TINY, call, import_main
+from picture_files import encoded, noise, solid, unprepared, write
+from PIL import Image
+
+from experiments import images
+from experiments.command import own_data
+from experiments.measuring import evaluation, pictures
+from experiments.record.restored import restore_run
+from gan_jax.data.dataset import make_dataset
+
+SMALL = (*TINY, "--num_steps=2", "--image_size=8x12", "--compilation_cache=", "--latent_dim=4")
+
+
+@pytest.fixture(scope="module")
+def main():
+    return import_main("images")
+
+
+def command(folder, tmp_path, *more: str) -> list[str]:
+    return [
+        f"--data_dir={folder}",
+        f"--workdir={tmp_path}/run",
+        f"--data_cache={tmp_path}/kept",
+        *SMALL,
+        *more,
+    ]
+
+
+def test_an_unprepared_folder_trains_and_is_measured(main, tmp_path, capsys):
+    folder = write(tmp_path / "my pictures", unprepared() | solid(8))
+    outcome = call(main, command(folder, tmp_path), capsys)
+    assert outcome.code == 0, outcome.err
+    assert "19 samples of my_pictures" in outcome.out
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["dataset"]["shape"] == [8, 12, 3] and run["config"]["dataset"] == "my_pictures"
+    with Image.open(tmp_path / "run" / "samples.png") as drawn:
+        assert drawn.mode == "RGB"
+    (found,) = evaluation.evaluate_run(tmp_path / "run", evaluation.Request(num_samples=20))
+    assert found["features"] == "none, pixels only" and found["num_floor_samples"] == 2
+    assert set(found["measures"]) == {"pixel_frechet", "neighbour_ratio", "copied"}
+    assert (tmp_path / "run" / "neighbours.png").exists()
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_same_pictures_only(main, tmp_path, capsys):
+    folder = write(tmp_path / "a", solid(8))
+    assert call(main, command(folder, tmp_path), capsys).code == 0
+    outcome = call(main, command(folder, tmp_path, "--num_steps=4"), capsys)
+    assert outcome.code == 0 and "continuing after step 2" in outcome.out
+    write(folder, {"new.png": encoded(noise(9, 9))})
+    outcome = call(main, command(folder, tmp_path, "--num_steps=6"), capsys)
+    assert outcome.code == 1 and "the data differ from those with which" in outcome.err
+    assert restore_run(tmp_path / "run").step == 4
+
+
+@pytest.mark.parametrize(
+    ("files", "more", "said"),
+    [
+        ({"notes.png": b"text"}, (), "cannot be read: notes.png (no PNG, JPEG, WebP or GIF inside)"),
+        ({"cut.png": encoded(noise(40, 40))[:2000]}, (), "cannot be read: cut.png (damaged"),
+        ({"new/1.png": encoded(noise(8, 8))}, (), "each in the sub-folder of its class"),
+        ({"odd.png": encoded(noise(8, 9))}, ("--image_size=",), "odd.png is 8x9"),
+        ({}, ("--network=dcgan", "--image_size=7x8"), "--network=dcgan: "),
+        ({}, ("--held_out_names=x",), "--held_out_names=x, got no one"),
+        ({}, ("--seeds=0,1", "--sweep=image_size:8,16"), "--image_size cannot be swept"),
+        ({}, ("--image_size=8xx",), "must be 64, or 64x48"),
+        ({}, ("--group_by=(",), "must be a regular expression"),
+        ({}, ("--channels=2",), "must be 1 or 3"),
+        ({}, ("--held_out=1",), "must be in 0..0.9"),
+    ],
+)  # fmt: skip
+def test_what_is_in_the_way_is_named_in_one_line_and_nothing_is_left(
+    main, tmp_path, capsys, files, more, said
+):
+    folder = write(tmp_path / "a", solid(4) | files)
+    outcome = call(main, command(folder, tmp_path, *more), capsys)
+    assert outcome.code == 1 and said in outcome.err
+    assert outcome.err.count("\n") == 1 and outcome.err.startswith("error: ")
+    assert not list((tmp_path / "run").rglob("*.json"))
+
+
+def test_a_size_is_height_by_width():
+    assert own_data.image_size("64x48") == (64, 48) and own_data.image_size("64") == (64, 64)
+    assert own_data.image_size("") is None
+    for text in ("0", "64x", "1x2x3", "1025", "x", "-4"):
+        with pytest.raises(ValueError):
+            own_data.image_size(text)
+
+
+def test_pixels_alone_are_measured_and_it_is_said():
+    dataset = make_dataset(np.asarray(noise(8, 8))[None], None, "x")
+    train, read, facts = pictures.yardstick(dataset)
+    assert facts == {"features": "none, pixels only"}
+    signed = dataset.images / np.float32(127.5) - 1
+    np.testing.assert_array_equal(read(signed).images, train.images)
+    with pytest.raises(pictures.UserError, match="--features=mnist: that network reads grey"):
+        pictures.yardstick(dataset, "mnist")
+    assert images.EXPERIMENT.kind == pictures.KIND.name

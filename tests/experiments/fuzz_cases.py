@@ -140,6 +140,7 @@ def flagfiles(text: str) -> Iterator[Case]:
             "--data_dir",
             "--dataset",
             "--compilation_cache",
+            "--data_cache",
             "--coordinator_address",
         )
         bad = [line[2:], f"{name[:-1]}?={value}", line.replace("--", "==")]

@@ -38,10 +38,13 @@ GAME = {
 VOCABULARY_ONLY = (
     *("networks", "parallel", "portable", "evaluation", "plots", "data", "checkpoint"),
 )
+VOCABULARY_ONLY = ("networks", "signals", "parallel", "evaluation", "plots", "data", "checkpoint")
 MAY_IMPORT = {"compiler": set(), "types": {"compiler"}, **CONVOLUTIONS, **GAME}
 MAY_IMPORT |= {room: {"types"} for room in VOCABULARY_ONLY}
 # Its frozen classifier, and the range of images it takes.
 ALSO = {"gan_jax/evaluation/features.py": {"networks", "models", "sampling"}}
+# Sounds are learnt as pictures.
+ALSO["gan_jax/data/folder/sounds.py"] = {"signals"}
 # One file per family, and none knows another: all know what they are asked for, and the room's own file knows all.
 NO_SIBLINGS = ("models",)
 SHARED_BY_SIBLINGS = ("gan_jax.models.options",)

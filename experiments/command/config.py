@@ -32,6 +32,7 @@ INCIDENTAL = (
 # Flags that say which data there are: all runs of one command share them.
 OWN_DATA = (
     *("image_size", "channels", "fit", "background"),
+    *("sample_rate", "duration"),
     *("classes", "label_by", "held_out", "held_out_names", "group_by"),
 )
 
@@ -91,6 +92,8 @@ class _Shared:
     channels: int | None = None
     fit: str = "crop"
     background: str = "white"
+    sample_rate: int = 8000
+    duration: float = 1.024
     classes: str = ""
     label_by: str = ""
     held_out: float = 0.1

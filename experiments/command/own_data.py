@@ -12,6 +12,7 @@ from experiments.command.config import Config
 if TYPE_CHECKING:
     from gan_jax.data.folder.load import PictureOptions
     from gan_jax.data.folder.naming import Naming
+    from gan_jax.signals import Spectrogram
 
 MAX_SIDE = 1024  # pixels
 
@@ -20,6 +21,10 @@ def define_flags() -> None:
     """Define them. Whoever trains on a set that is known by name has no use for them."""
     _define_naming()
     _define_pictures()
+    flags.DEFINE_integer("sample_rate", 8000, "samples in a second of a sound", 1000, 192_000)
+    flags.DEFINE_float(
+        "duration", 1.024, "seconds of a sound; longer ones are cut off behind", 0.02, 60
+    )
 
 
 def _define_pictures() -> None:
@@ -111,3 +116,10 @@ def picture_options(config: Config) -> "PictureOptions":
         *(image_size(config.image_size), config.channels, config.fit, config.background),
         naming(config),
     )
+
+
+def spectrogram(config: Config) -> "Spectrogram":
+    """Say how sounds become pictures."""
+    from gan_jax.signals import Spectrogram
+
+    return Spectrogram(config.sample_rate, round(config.duration * config.sample_rate))

@@ -192,5 +192,5 @@ MEASURES = (
     Measure("kernel", ("images",), {"kernel": LOWER}, kernel, fewest=4),
     Measure("manifold", ("images",), MANIFOLD_DIRECTIONS, manifold, fewest=6),
     Measure("classes", ("images",), CLASS_DIRECTIONS, classes, 1),
-    Measure("copies", ("images", "pictures"), COPY_DIRECTIONS, copies, 1, draw=draw_neighbours),
+    Measure("copies", ("images", "pictures", "sounds"), COPY_DIRECTIONS, copies, 1, draw=draw_neighbours),
 )  # fmt: skip

@@ -12,7 +12,13 @@ from experiments.measuring.measure import Direction, Kind, Measure
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
-    for kind in (grey_images.KIND, mixtures.KIND, pictures.KIND, stacked_digits.KIND)
+    for kind in (
+        grey_images.KIND,
+        mixtures.KIND,
+        pictures.KIND,
+        pictures.SOUNDS,
+        stacked_digits.KIND,
+    )
 }
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure

@@ -1,4 +1,4 @@
-"""Pictures of one's own, of any size: no frozen network was trained for them, so only their pixels are compared."""
+"""Pictures of one's own, of any size, and spectrograms: no frozen network was trained for them, so pixels count."""
 
 from typing import NamedTuple
 
@@ -42,3 +42,6 @@ def unseen(test: Dataset, num: int) -> np.ndarray:
 
 
 KIND = Kind("pictures", refusal, lambda config: 5_000, yardstick, unseen)
+SOUNDS = KIND._replace(
+    name="sounds"
+)  # their spectrograms, as G makes them: not after the way back to a wave

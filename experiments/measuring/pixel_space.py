@@ -76,7 +76,7 @@ def agreement(train: Any, unseen: Any, samples: Any, resamples: int = RESAMPLES)
 
 MEASURES = (
     Measure(
-        "pixels", ("images", "pictures"), {"pixel_frechet": LOWER}, pixels,
+        "pixels", ("images", "pictures", "sounds"), {"pixel_frechet": LOWER}, pixels,
         watch=Watch("pixel_frechet", watch_pixels),
     ),
     Measure("agreement", ("images",), {"agreement": HIGHER}, agreement, 1),

@@ -1,8 +1,8 @@
 """Data: `load(name)` gives images and labels as arrays, from files, TFDS, scikit-learn or a formula.
 
 `digits` and the point sets need no files. Any other name is looked for in `data_dir`: four IDX files in it or in
-its folder of that name, else a prepared TFDS folder; and is downloaded only if asked. `load_pictures(path)` reads
-pictures of one's own.
+its folder of that name, else a prepared TFDS folder; and is downloaded only if asked. `load_pictures(path)` and
+`load_sounds(path, ...)` read what is one's own.
 """
 
 import os
@@ -25,6 +25,7 @@ from gan_jax.data.download import DOWNLOADABLE
 from gan_jax.data.download import download as download_idx
 from gan_jax.data.folder.load import PictureOptions, load_pictures, name_of
 from gan_jax.data.folder.naming import Naming
+from gan_jax.data.folder.sounds import load_sounds
 from gan_jax.data.mixtures import MIXTURES, POINT_SETS, Mixture, mixture
 from gan_jax.data.tfds import prepare_from_idx
 
@@ -54,6 +55,7 @@ __all__ = [
     "fingerprint",
     "load",
     "load_pictures",
+    "load_sounds",
     "mixture",
     "name_of",
     "prepare_from_idx",

@@ -15,5 +15,7 @@ NETWORKS: dict[str, Callable[[PlayerOptions], tuple[nn.Module, nn.Module]]] = {
     "article": article.players,
     "dcgan": dcgan.players,
     "mlp": mlp.players,
+    # Of experiments.sounds, whose pictures any family for pictures could make.
+    "spectrogram": dcgan.players,
     "unrolled": unrolled.players,
 }

@@ -1,4 +1,4 @@
-"""Pictures of a run: sample grids and animations, curves, points of the plane. Writes files.
+"""Pictures of a run: sample grids and animations, curves, points of the plane, sounds. Writes files.
 
 Every function takes numpy arrays (or what `np.asarray` accepts) and a path. A file appears whole or not at
 all: it is written beside its place and then moved there, so an interrupted run never leaves half a picture,
@@ -9,6 +9,7 @@ from gan_jax.plots.charts import save_curves, save_lines
 from gan_jax.plots.pixels import grid, save_animation, save_grid, save_interpolation
 from gan_jax.plots.populations import save_population_curves, save_seeds
 from gan_jax.plots.scatter import save_scatter
+from gan_jax.plots.sounds import save_sounds, save_waves
 
 __all__ = [
     "grid",
@@ -20,4 +21,6 @@ __all__ = [
     "save_population_curves",
     "save_scatter",
     "save_seeds",
+    "save_sounds",
+    "save_waves",
 ]

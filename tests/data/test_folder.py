@@ -278,7 +278,9 @@ def test_what_is_decoded_is_kept_and_mapped_until_the_content_or_the_recipe_chan
     first = load_pictures(folder, SMALL, cache=kept)
     (file,) = kept.glob("*.npy")
     decode, decoded = loading.pictures.read_pixels, []
-    monkeypatch.setattr(loading.pictures, "read_pixels", lambda *a: decoded.append(1) or decode(*a))
+    monkeypatch.setattr(
+        loading.pictures, "read_pixels", lambda c, recipe: decoded.append(1) or decode(c, recipe)
+    )
     again = load_pictures(folder, SMALL, cache=kept)
     assert not decoded and again.train.sha256 == first.train.sha256
     assert isinstance(again.train.images.base, np.memmap)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,15 +48,38 @@ class Parts(NamedTuple):
     held_out: Dataset
 
 
-class _Collection(NamedTuple):
-    """Files with what is known of them, and how to read one."""
+class Loaded(NamedTuple):
+    """Files with what is known of them.
+
+    Attributes:
+      place: where they lie, for errors.
+      files: N of them.
+      labels: int32 [N], or None.
+      class_names: of the labels.
+    """
 
     place: str
     files: list[File]
     labels: np.ndarray | None
     class_names: tuple[str, ...]
+
+    def of_classes(self, naming: Naming) -> "Loaded":
+        """Leave all but the wanted classes out.
+
+        Raises:
+          DataError: there is no such class.
+        """
+        if not naming.classes:
+            return self
+        chosen, labels, names = of_classes(self.labels, self.class_names, naming.classes)
+        return Loaded(self.place, [self.files[i] for i in chosen], labels, names)
+
+
+class _Reader(NamedTuple):
+    """How one of the files is read."""
+
     header: Callable[[bytes], Header]
-    decode: Callable[[bytes, Recipe], np.ndarray]
+    pixels: Callable[[bytes, Recipe], np.ndarray]
 
 
 def load_pictures(
@@ -81,23 +104,62 @@ def load_pictures(
     Raises:
       DataError: in one line, for everything that can be wrong with path, files and options.
     """
-    found = _of_classes(_collect(Path(path).expanduser(), options.naming), options.naming)
+    found, reader = _collect(Path(path).expanduser(), options.naming)
+    found = found.of_classes(options.naming)
     with pictures.pillow_is_quiet():
-        facts = list(for_each(found.files, partial(_survey, found.header), "reading", found.place))
+        facts = list(for_each(found.files, partial(_survey, reader.header), "reading", found.place))
         recipe = _recipe(options, found, [header for _, header in facts])
-        digests = [digest for digest, _ in facts]
-        held_out = is_held_out([file.name for file in found.files], digests, options.naming)
-        order = np.argsort(held_out, kind="stable")
-        rows = for_each(
-            *([found.files[i] for i in order], lambda content: found.decode(content, recipe)),
-            *("decoding", found.place),
+        shape = (recipe.height, recipe.width, recipe.channels)
+        return divide(
+            *(found, [digest for digest, _ in facts], options.naming),
+            *(partial(reader.pixels, recipe=recipe), shape, ("pictures", recipe)),
+            name=name or name_of(path),
+            cache=cache,
         )
-        shape = (len(order), recipe.height, recipe.width, recipe.channels)
-        key = content_key([digests[i] for i in order], "pictures", recipe)
-        images = kept_array(cache, key, shape, np.uint8, rows)
+
+
+def divide(
+    found: Loaded,
+    digests: Sequence[bytes],
+    naming: Naming,
+    decode: Callable[[bytes], np.ndarray],
+    shape: tuple[int, ...],
+    facts: tuple[object, ...],
+    *,
+    name: str,
+    cache: str | os.PathLike,
+) -> Parts:
+    """Decode files into one array, unless it is kept already, and cut it in two without copying it.
+
+    Args:
+      found: the files.
+      digests: SHA-256 of each.
+      naming: what is held out.
+      decode: bytes -> uint8 of `shape`.
+      shape: of one sample.
+      facts: whatever `decode` depends on.
+      name: of the data set.
+      cache: folder that keeps the array; "" for none.
+
+    Returns:
+      Both sides, each in the order of the files.
+
+    Raises:
+      DataError: a file cannot be decoded, or the cache not be written.
+    """
+    held_out = is_held_out([file.name for file in found.files], digests, naming)
+    order = np.argsort(held_out, kind="stable")
+    rows = for_each([found.files[i] for i in order], decode, "decoding", found.place)
+    key = content_key([digests[i] for i in order], *facts)
+    images = kept_array(cache, key, (len(order), *shape), np.uint8, rows)
+    num_train = int((~held_out).sum())
+    sides = (slice(None, num_train), slice(num_train, None))
     labels = None if found.labels is None else found.labels[order]
-    return _divided(
-        images, labels, int((~held_out).sum()), name or name_of(path), found.class_names
+    return Parts(
+        *(
+            make_dataset(images[s], None if labels is None else labels[s], name, found.class_names)
+            for s in sides
+        )
     )
 
 
@@ -115,32 +177,16 @@ def name_of(path: str | os.PathLike) -> str:
     return re.sub(r"[^\w.-]+", "_", stem).strip("_.-") or "pictures"
 
 
-def _collect(path: Path, naming: Naming) -> _Collection:
+def _collect(path: Path, naming: Naming) -> tuple[Loaded, _Reader]:
     if path.suffix.lower() in arrays.SUFFIXES and not path.is_dir():
         found = arrays.read_arrays(path)
-        height, width, channels = found.images.shape[1:]
-        header = Header(height, width, channels == 1)
-        decode = partial(_resize, found.images.shape[1:])
-        return _Collection(
-            str(path),
-            found.files(),
-            found.labels,
-            found.class_names,
-            lambda content: header,
-            decode,
-        )
+        shape = found.images.shape[1:]
+        header = Header(*shape[:2], shape[2] == 1)
+        loaded = Loaded(str(path), found.files(), found.labels, found.class_names)
+        return loaded, _Reader(lambda content: header, partial(_resize, shape))
     files = find_files(path, pictures.SUFFIXES)
-    labels, class_names = classes_of([file.name for file in files], naming)
-    return _Collection(
-        str(path), files, labels, class_names, pictures.read_header, pictures.read_pixels
-    )
-
-
-def _of_classes(found: _Collection, naming: Naming) -> _Collection:
-    if not naming.classes:
-        return found
-    chosen, labels, names = of_classes(found.labels, found.class_names, naming.classes)
-    return found._replace(files=[found.files[i] for i in chosen], labels=labels, class_names=names)
+    loaded = Loaded(str(path), files, *classes_of([file.name for file in files], naming))
+    return loaded, _Reader(pictures.read_header, pictures.read_pixels)
 
 
 def _survey(header: Callable[[bytes], Header], content: bytes) -> tuple[bytes, Header]:
@@ -156,7 +202,7 @@ def _resize(shape: tuple[int, int, int], content: bytes, recipe: Recipe) -> np.n
     return pictures.fit(picture.convert("L" if recipe.channels == 1 else "RGB"), recipe)
 
 
-def _recipe(options: PictureOptions, found: _Collection, headers: Sequence[Header]) -> Recipe:
+def _recipe(options: PictureOptions, found: Loaded, headers: Sequence[Header]) -> Recipe:
     from PIL import ImageColor
 
     try:
@@ -169,9 +215,7 @@ def _recipe(options: PictureOptions, found: _Collection, headers: Sequence[Heade
     return Recipe(*_size(options, found, headers), channels, options.fit, background)
 
 
-def _size(
-    options: PictureOptions, found: _Collection, headers: Sequence[Header]
-) -> tuple[int, int]:
+def _size(options: PictureOptions, found: Loaded, headers: Sequence[Header]) -> tuple[int, int]:
     if options.size is not None:
         return options.size
     sizes = Counter((header.height, header.width) for header in headers)
@@ -185,16 +229,3 @@ def _size(
             "--image_size=64"
         )
     return usual
-
-
-def _divided(
-    images: np.ndarray, labels: Any, num_train: int, name: str, class_names: tuple[str, ...]
-) -> Parts:
-    """Cut one array in two, without copying it."""
-    sides = (slice(None, num_train), slice(num_train, None))
-    return Parts(
-        *(
-            make_dataset(images[s], None if labels is None else labels[s], name, class_names)
-            for s in sides
-        )
-    )

@@ -1,0 +1,81 @@
+"""Train a GAN on sounds of your own: a folder or a .zip of WAV files, learnt as log-mel pictures.
+
+    python -m experiments.sounds --data_dir=SOUNDS --sample_rate=8000 --duration=1.024
+    python -m experiments.sounds --flagfile=experiments/flags/spoken_digits.flags --data_dir=SPOKEN_DIGITS
+
+SOUNDS holds WAV files of any rate and number of channels, or a sub-folder of them for each class (or see --label_by).
+Channels are averaged; sounds are brought to --sample_rate, and to --duration seconds by silence or by cutting behind.
+Each becomes a picture of 64 mel bands by a column for each 12 ms, -60 to 0 dB below its loudest, which
+--network=spectrogram, a DCGAN, learns. The way back to a wave is fast Griffin-Lim (gan_jax/signals.py).
+
+The run's pictures are spectrograms, low tones at the bottom; samples.wav holds 25 samples one after another, and
+waves.png their waves. experiments.sample --out=FILE.npz writes `waves`. What is measured are pixels of the
+spectrograms: whether a sample can be understood, they do not say.
+"""
+
+from experiments.command import program
+from experiments.many import members
+
+if __name__ == "__main__":  # --help and wrong flags answer before the slow imports below
+    program.begin(
+        members.define_flags, network="spectrogram", width=0.125, d_width=0.125, g_hidden="256x256",
+        d_hidden="256x128", latent_dim=32, r1_gamma=1.0, ema_half_life_images=10_000.0, batch_size=16, g_lr=2e-3,
+        d_lr=2e-3, b1=0.0, lr_schedule="linear", log_every=500,
+    )  # fmt: skip
+
+from pathlib import Path
+
+import jax
+from absl import flags
+
+from experiments.command import own_data
+from experiments.command.config import Config
+from experiments.command.experiment import Experiment, Observer, Source, run_keys
+from experiments.command.game import build_gan
+from experiments.many.train import train
+from experiments.measuring import image_observer
+from gan_jax import data, plots, signals
+from gan_jax.sampling import sample, sample_latents
+from gan_jax.types import GAN
+
+HEARD = 25  # samples that end a run as sounds
+
+
+def main() -> int:
+    """Train on the sounds that --data_dir names."""
+    if flags.FLAGS["dataset"].using_default_value:
+        flags.FLAGS.dataset = data.name_of(flags.FLAGS.data_dir)
+    return train(EXPERIMENT)
+
+
+def load(config: Config) -> Source:
+    """Read the sounds to learn from, and those that are held out, as pictures."""
+    where = {"name": config.dataset, "cache": config.data_cache}
+    how, naming = own_data.spectrogram(config), own_data.naming(config)
+    return Source(*data.load_sounds(config.data_dir, how, naming, **where))
+
+
+def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:
+    """Assemble the game that the flags describe."""
+    return build_gan(config, sample_shape)
+
+
+def observe(config: Config, source: Source, gan: GAN) -> Observer:
+    """Say what is drawn and watched: spectrograms, the balance of the game, and at the end sounds."""
+    observer = image_observer.observe(config, source, gan, kind=EXPERIMENT.kind)
+    how = own_data.spectrogram(config)
+    latents = sample_latents(run_keys(config.seed).samples, HEARD, config.latent_dim)
+
+    def finish(state, folder: Path) -> None:
+        observer.finish(state, folder)
+        waves = signals.to_waves(jax.device_get(sample(gan, state, latents)), how)
+        plots.save_waves(waves, folder / "waves.png", sample_rate=how.sample_rate)
+        plots.save_sounds(waves, folder / "samples.wav", sample_rate=how.sample_rate)
+
+    return observer._replace(finish=finish)
+
+
+EXPERIMENT = Experiment("sounds", "sounds", load, build, observe)
+
+if __name__ == "__main__":
+    program.run(main)

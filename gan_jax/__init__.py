@@ -27,10 +27,8 @@ ROOMS = (  # in reading order
         "population",
         "parallel",
     ),
-    *("dynamics", "rejection", "portable"),
+    *("dynamics", "rejection", "portable", "signals"),
     *("evaluation", "data", "plots", "checkpoint"),
-    *("objectives", "gradients", "steps", "rules", "population", "parallel"),
-    *("signals", "evaluation", "data", "plots", "checkpoint"),
 )
 NAMES = {  # name -> the room it lives in
     **dict.fromkeys(("GAN", "AdversarialLoss", "Batch", "Network", "Penalty", "Rule"), "types"),

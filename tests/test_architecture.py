@@ -36,9 +36,8 @@ GAME = {
     "dynamics": {"types", "sampling", "gradients", "jacobian", "steps", "losses"},
 }
 VOCABULARY_ONLY = (
-    *("networks", "parallel", "portable", "evaluation", "plots", "data", "checkpoint"),
+    *("networks", "parallel", "portable", "signals", "evaluation", "plots", "data", "checkpoint"),
 )
-VOCABULARY_ONLY = ("networks", "signals", "parallel", "evaluation", "plots", "data", "checkpoint")
 MAY_IMPORT = {"compiler": set(), "types": {"compiler"}, **CONVOLUTIONS, **GAME}
 MAY_IMPORT |= {room: {"types"} for room in VOCABULARY_ONLY}
 # Its frozen classifier, and the range of images it takes.

@@ -81,13 +81,12 @@ def test_real_speech_comes_back_within_a_decibel(data_dir):
     from scipy.io import wavfile
 
     how = Spectrogram(8000, 6144)
-    for name in ("3_theo_0", "7_jackson_1"):
-        _, wave = wavfile.read(data_dir / "spoken_digits" / "recordings" / f"{name}.wav")
-        picture = to_picture(np.pad(wave, (0, how.num_samples))[: how.num_samples], how)
-        again = to_picture(to_waves(picture[None], how)[0], how)
-        shown = (picture > 0) | (again > 0)
-        error = np.abs(picture.astype(float) - again)[shown].mean() * signals.RANGE_DB / 255
-        assert error < 1.0
+    _, wave = wavfile.read(data_dir / "spoken_digits" / "recordings" / "3_theo_0.wav")
+    picture = to_picture(np.pad(wave, (0, how.num_samples))[: how.num_samples], how)
+    again = to_picture(to_waves(picture[None], how)[0], how)
+    shown = (picture > 0) | (again > 0)
+    error = np.abs(picture.astype(float) - again)[shown].mean() * signals.RANGE_DB / 255
+    assert error < 1.0
 
 
 def test_sounds_of_another_kind_are_refused():

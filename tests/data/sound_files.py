@@ -7,7 +7,7 @@ import numpy as np
 
 def wav(samples: np.ndarray, rate: int = 8000, kind: int | None = None) -> bytes:
     """A WAV file of samples [T] or [T, C]: whole numbers, or floats (kind 3)."""
-    samples = samples.reshape(len(samples), -1)
+    samples = samples[:, None] if samples.ndim == 1 else samples
     size, channels = samples.dtype.itemsize, samples.shape[1]
     kind = kind or (3 if samples.dtype.kind == "f" else 1)
     how = struct.pack(

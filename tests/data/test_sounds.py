@@ -87,13 +87,13 @@ def test_a_folder_becomes_pictures_with_the_classes_and_the_test_set_that_names_
     assert train.labels.tolist() == [
         0,
         0,
-        1,
-        1,
         2,
         2,
-    ]  # in the order of names, 0_ana to 1_bo to 10_bo
+        1,
+        1,
+    ]  # by name: 0_ana, 0_bo, 10_ana, 10_bo, 1_ana, 1_bo
     content = recordings()["recordings/1_bo_5.wav"]
-    np.testing.assert_array_equal(train.images[3], to_picture(heard(content), HOW))
+    np.testing.assert_array_equal(train.images[5], to_picture(heard(content), HOW))
     again = load_sounds(folder, HOW, naming, cache=tmp_path / "kept")
     assert again.train.sha256 == train.sha256 and len(list((tmp_path / "kept").glob("*.npy"))) == 1
     longer = load_sounds(folder, HOW._replace(num_samples=1600), naming, cache=tmp_path / "kept")

@@ -24,6 +24,7 @@ def test_each_family_builds_its_own_players_at_the_sizes_of_its_protocol():
         "article": (ArticleGenerator(), ArticleDiscriminator()),
         "dcgan": (DCGANGenerator((28, 28), 1, 32), DCGANDiscriminator(64)),
         "mlp": (MLPGenerator(DIGITS, bounded=True), MLPDiscriminator()),
+        "spectrogram": (DCGANGenerator((28, 28), 1, 32), DCGANDiscriminator(64)),
         "unrolled": (UnrolledGenerator(1, 8), UnrolledDiscriminator(8, batch_norm=True)),
     }
 

@@ -87,6 +87,7 @@ def test_batch_norm_stays_where_nothing_speaks_against_it():
         "article": [True, False],
         "dcgan": [True, False],
         "mlp": [False, False],
+        "spectrogram": [True, False],
         "unrolled": [True, True],
     }
     generator, _ = NETWORKS["unrolled"](PlayerOptions(DIGITS, uncoupled=True))

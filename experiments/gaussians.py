@@ -14,9 +14,11 @@ from experiments.many import members
 if __name__ == "__main__":  # --help and wrong flags answer before the slow imports below
     program.begin(members.define_flags, dataset="ring", network="mlp", latent_dim=2, batch_size=256)
 
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.command.config import Config
@@ -25,8 +27,8 @@ from experiments.command.game import build_gan
 from experiments.many.train import train
 from experiments.measuring import mixtures, monitor
 from gan_jax import data, plots
-from gan_jax.sampling import sample, sample_latents
-from gan_jax.types import GAN
+from gan_jax.sampling import sample, sample_labels, sample_latents
+from gan_jax.types import GAN, Array, GANState
 
 PLANAR = tuple(name for name in data.POINT_SETS if name != "gaussian_1d")
 NUM_POINTS = 2500  # samples of one measurement
@@ -48,9 +50,9 @@ def load(config: Config) -> Source:
     return Source(*(data.load(config.dataset, split=split) for split in ("train", "test")))
 
 
-def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:
+def build(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
     """Assemble the game that the flags describe."""
-    return build_gan(config, sample_shape)
+    return build_gan(config, sample_shape, num_classes)
 
 
 def observe(config: Config, source: Source, gan: GAN) -> Observer:
@@ -60,16 +62,16 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
     watched_latents = sample_latents(keys.watch, NUM_POINTS, config.latent_dim)
     real = source.train.images[:SHOWN]
     extent = 1.25 * float(np.abs(real).max())
-    generate = jax.jit(lambda state, latents: sample(gan, state, latents))
-
-    @jax.jit
-    def probabilities(state, points):
-        params, model_state, _ = state.discriminator
-        logits, _ = gan.discriminator.apply(params, model_state, points, train=False)
-        return jax.nn.sigmoid(logits)
+    counts = source.train.class_counts if config.conditional else None
+    labels, watched_labels = (
+        None if counts is None else sample_labels(config.seed, counts, num)
+        for num in (SHOWN, NUM_POINTS)
+    )
+    generate = jax.jit(lambda state, latents, labels=None: sample(gan, state, latents, labels))
+    probabilities = jax.jit(_decision(gan, 0 if counts is None else len(counts)))
 
     def draw(state, path: Path) -> None:
-        fake = jax.device_get(generate(state, latents))
+        fake = jax.device_get(generate(state, latents, labels))
 
         def decision(points):
             return np.asarray(probabilities(state, points.astype(np.float32)))
@@ -79,7 +81,7 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
     def watch(state) -> dict[str, float]:
         if config.dataset not in data.MIXTURES:
             return {}
-        points = jax.device_get(generate(state, watched_latents))
+        points = jax.device_get(generate(state, watched_latents, watched_labels))
         found = mixtures.numbers(points, data.mixture(config.dataset))
         return {name: found[name] for name in WATCHED}
 
@@ -93,7 +95,25 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
     distance = monitor.monitor_for(
         config, EXPERIMENT.kind, source.train, source.train.images.shape[1:]
     )
-    return Observer(draw, watch, warn, finish, *monitor.of_states(distance, config, generate))
+    number = monitor.of_states(distance, config, generate, counts)
+    return Observer(draw, watch, warn, finish, *number)
+
+
+def _decision(gan: GAN, num_classes: int) -> Callable[[GANState, Array], Array]:
+    """Make `(state, points) -> probabilities` that D gives; of several classes, that of the one which is surest."""
+
+    def probabilities(state: GANState, points: Array) -> Array:
+        params, model_state, _ = state.discriminator
+
+        def logits(label: Array | None = None) -> Array:
+            labels = None if label is None else jnp.full(len(points), label)
+            return gan.discriminator.apply(params, model_state, points, labels, train=False)[0]
+
+        if not num_classes:
+            return jax.nn.sigmoid(logits())
+        return jax.nn.sigmoid(jax.vmap(logits)(jnp.arange(num_classes)).max(axis=0))
+
+    return probabilities
 
 
 EXPERIMENT = Experiment("gaussians", "points", load, build, observe)

@@ -52,9 +52,9 @@ def load(config: Config) -> Source:
     return Source(*data.load_pictures(config.data_dir, options, **where))
 
 
-def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:
+def build(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
     """Assemble the game that the flags describe."""
-    return build_gan(config, sample_shape)
+    return build_gan(config, sample_shape, num_classes)
 
 
 def observe(config: Config, source: Source, gan: GAN) -> Observer:

@@ -24,9 +24,6 @@ WORKDIR = flags.DEFINE_string("workdir", None, "run folder to sample from")
 NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "how many samples, or walks", 1, 10**8)
 OUT = flags.DEFINE_string("out", "samples.png", "file to write, ending in .png or .npz")
 SEED = flags.DEFINE_integer("seed", 0, "seed of the latents", 0, 2**32 - 1)
-DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "folder of the data set, read for its classes' shares; default: the run's own"
-)
 EMA = flags.DEFINE_bool("ema", True, "use the moving average of the generator's weights")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "last", "last, best (by --eval_every), or a step")
 INTERPOLATE = flags.DEFINE_bool("interpolate", False, "walk between latents")
@@ -65,7 +62,9 @@ def main() -> int:
     run = restore_run(workdir, step=find_checkpoint(workdir, CHECKPOINT.value))
     key, _ = keys = jax.random.split(jax.random.key(SEED.value))
     way = Way(TRUNCATION.value, PERCENTILE.value if REJECTION.value else None)
-    labels = _labels(run, NUM_SAMPLES.value, WALK if INTERPOLATE.value else 1)
+    labels = run.draw_labels(SEED.value, NUM_SAMPLES.value)
+    if INTERPOLATE.value and labels is not None:
+        labels = labels.repeat(WALK)
     price = ""
     if INTERPOLATE.value:
         samples = _walks(run, keys, way, labels)
@@ -85,18 +84,6 @@ def _walks(run, keys, way, labels):
     start, end = (way.latents(key, NUM_SAMPLES.value, dim) for key in keys)
     latents = interpolate(start, end, WALK).reshape(-1, dim)
     return run.generate(latents, labels, ema=EMA.value, batch=BATCH)
-
-
-def _labels(run, num: int, walk: int):
-    """Draw the classes of a game with labels, one for each sample or walk; None of other games."""
-    if not run.experiment.labelled:
-        return None
-
-    from experiments.measuring.real_data import source_of
-    from gan_jax.sampling import sample_labels
-
-    train = source_of(run, DATA_DIR.value).train
-    return sample_labels(SEED.value, train.labels, num).repeat(walk)
 
 
 def _write(samples, labels, out: Path, *, walks: bool) -> None:

@@ -34,8 +34,8 @@ def from_linen(module: nn.Module) -> Network:
         rngs = {"params": params_key, "dropout": dropout_key}
         if labels is not None and not _takes_labels(module):
             raise ValueError(
-                f"{type(module).__name__} takes no labels: leave them out of the batch, "
-                "or let its __call__ take `labels` after its input"
+                f"{type(module).__name__} takes no labels: leave them out of the batch, give it `num_classes` "
+                "if it has such an attribute, or let its __call__ take `labels` after its input"
             )
         variables = dict(module.init(rngs, *_inputs(x, labels), train=False))
         params = variables.pop("params", {})
@@ -73,6 +73,8 @@ def _inputs(x: Array, labels: Labels | None) -> tuple[Array, ...]:
 
 
 def _takes_labels(module: nn.Module) -> bool:
+    if getattr(module, "num_classes", None) == 0:
+        return False
     named = list(inspect.signature(type(module).__call__).parameters.values())[1:]  # but for self
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     several = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in named)

@@ -1,5 +1,7 @@
 """Draw what a GAN needs: latents, real batches, generated images, and paths between latents."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,9 +34,22 @@ def sample_truncated_latents(key: Key, num: int, dim: int, bound: float) -> Late
     return jax.random.truncated_normal(key, -bound, bound, (num, dim))
 
 
-def sample_labels(seed: int, labels: Array, num: int) -> Labels:
-    """Draw classes as often as they occur among given labels, i32[num]; the same seed gives the same classes."""
-    return jnp.asarray(np.random.default_rng(seed).choice(np.asarray(labels), num), jnp.int32)
+def sample_labels(seed: int, counts: Sequence[int], num: int) -> Labels:
+    """Draw classes with the data's frequencies, i32[num]; the same seed gives the same classes.
+
+    Args:
+      seed: of the draw.
+      counts: how often each class, 0, 1, ..., occurs in the data.
+      num: how many.
+
+    Raises:
+      ValueError: no class occurs.
+    """
+    shares = np.asarray(counts, np.float64)
+    if not shares.sum() > 0:
+        raise ValueError(f"some class must occur, got counts {counts}")
+    drawn = np.random.default_rng(seed).choice(len(shares), num, p=shares / shares.sum())
+    return jnp.asarray(drawn, jnp.int32)
 
 
 def sample_real(key: Key, data: Batch, num: int) -> Batch:

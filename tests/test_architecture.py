@@ -46,7 +46,7 @@ ALSO = {"gan_jax/evaluation/features.py": {"networks", "models", "sampling"}}
 ALSO["gan_jax/data/folder/sounds.py"] = {"signals"}
 # One file per family, and none knows another: all know what they are asked for, and the room's own file knows all.
 NO_SIBLINGS = ("models",)
-SHARED_BY_SIBLINGS = ("gan_jax.models.options",)
+SHARED_BY_SIBLINGS = ("gan_jax.models.options", "gan_jax.models.conditional")
 
 FLAX_ROOMS = ("networks", "layers", "models")
 EDGE_ROOMS = ("data", "plots", "checkpoint")

@@ -30,6 +30,7 @@ from gan_jax.sampling import (
     as_signed,
     interpolate,
     sample,
+    sample_labels,
     sample_latents,
     sample_real,
     sample_triples,
@@ -188,6 +189,21 @@ def test_every_member_of_the_data_is_as_likely_as_any_other():
     counts = members(np.asarray(batches.images).reshape(-1, 2), SOME_POINTS)
     expected = 200 * 64 / 9
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+
+
+@given(counts=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any), seed=seeds())
+def test_classes_are_drawn_with_their_frequencies_from_the_seed_alone(counts, seed):
+    labels = np.asarray(sample_labels(seed % 2**32, counts, 3000))
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, sample_labels(seed % 2**32, counts, 3000))
+    expected = 3000 * np.array(counts) / sum(counts)
+    found = np.bincount(labels, minlength=len(counts))
+    assert (np.abs(found - expected) <= 5 * np.sqrt(expected)).all()
+
+
+def test_no_class_at_all_cannot_be_drawn():
+    with pytest.raises(ValueError, match=r"some class must occur, got counts \[0, 0\]"):
+        sample_labels(0, [0, 0], 2)
 
 
 # Generated images

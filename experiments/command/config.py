@@ -100,6 +100,7 @@ class _Shared:
     held_out_names: str = ""
     group_by: str = ""
     data_cache: str = ""
+    conditional: bool = False
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.

@@ -1,5 +1,6 @@
 """What an experiment is: its data, its game, and what is drawn and watched of it; and a run's random streams."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ import jax
 
 from experiments.command import game
 from experiments.command.config import Config
+from experiments.command.program import UserError
 from gan_jax.data import Dataset
 from gan_jax.sampling import sample_real
 from gan_jax.types import GAN, Batch, DrawReal, GANState, Rule
@@ -52,22 +54,45 @@ class Experiment(NamedTuple):
       name: of the program, as in `python -m experiments.<name>`.
       kind: of its samples, as measuring.measures knows them: "images", "pictures", "points" or "stacked_digits".
       load: `config -> source`.
-      build: `(config, sample_shape) -> gan`. Runs in one compiled call share what it builds: there the numbers in
-        one_call.TRACED may be traced, and there is no seed. One that cannot do with that is run one after another.
+      build: `(config, sample_shape) -> gan`, and `num_classes` by name with --conditional. Runs in one compiled call
+        share what it builds: there the numbers in one_call.TRACED may be traced, and there is no seed. One that cannot
+        do with that is run one after another.
       observe: `(config, source, gan) -> observer`.
       rule: `config -> rule`, likewise.
       draw_real: `(key, data, num) -> batch`.
-      labelled: whether the samples' classes go with them to the players.
+      labelled: whether the samples' classes go with them to the players even without --conditional.
     """
 
     name: str
     kind: str
     load: Callable[[Config], Source]
-    build: Callable[[Config, tuple[int, ...]], GAN]
+    build: Callable[..., GAN]
     observe: Callable[[Config, Source, GAN], Observer]
     rule: Callable[[Config], Rule] = game.choose_rule
     draw_real: DrawReal = sample_real
     labelled: bool = False
+
+    def takes_labels(self, config: Config) -> bool:
+        """Whether the samples' classes go with them to the players."""
+        return self.labelled or config.conditional
+
+    def game(self, config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
+        """Build the game for samples of a shape and, with --conditional, of so many classes.
+
+        Raises:
+          UserError: the experiment, or its data, know no classes.
+        """
+        if not config.conditional:
+            return self.build(config, sample_shape)
+        if "num_classes" not in inspect.signature(self.build).parameters:
+            raise UserError(
+                f"--conditional: {self.name} tells its players of no classes: leave it out"
+            )
+        if num_classes < 2:
+            raise UserError(
+                f"--conditional: {config.dataset} tells of {num_classes} classes: leave it out, or take labelled data"
+            )
+        return self.build(config, sample_shape, num_classes=num_classes)
 
 
 class Task(NamedTuple):
@@ -81,7 +106,8 @@ class Task(NamedTuple):
     def data(self) -> Batch:
         """The samples to learn from, as they go to the device."""
         train = self.source.train
-        return Batch(train.images, train.labels if self.experiment.labelled else None)
+        labelled = self.experiment.takes_labels(self.config)
+        return Batch(train.images, train.labels if labelled else None)
 
     @property
     def sample(self) -> Batch:
@@ -98,7 +124,13 @@ class Task(NamedTuple):
     @property
     def gan(self) -> GAN:
         """The game, with optimizers that keep what its rule remembers."""
-        return self.rule.equip(self.experiment.build(self.config, self.sample_shape))
+        return self.game_of(self.config)
+
+    def game_of(self, config: Config) -> GAN:
+        """Build the game of other flags on these data."""
+        num_classes = self.source.train.num_classes
+        gan = self.experiment.game(config, self.sample_shape, num_classes)
+        return self.experiment.rule(config).equip(gan)
 
     @property
     def rule(self) -> Rule:

@@ -16,14 +16,16 @@ from gan_jax.steps import init_state
 from gan_jax.types import GAN, AdversarialLoss, Batch, Penalty, Rule
 
 
-def build_gan(config: Config, sample_shape: tuple[int, ...]) -> GAN:
-    """Assemble the game for samples of a shape: (H, W, C) for images, (D,) for points.
+def build_gan(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
+    """Assemble the game for samples of a shape, (H, W, C) for images, (D,) for points, and of so many classes, or none.
 
     Raises:
       UserError: the network cannot make samples of that shape.
     """
     try:
-        generator, discriminator = NETWORKS[config.network](_options(config, sample_shape))
+        generator, discriminator = NETWORKS[config.network](
+            _options(config, sample_shape, num_classes)
+        )
     except ValueError as error:
         raise UserError(f"--network={config.network}: {error}") from error
     return GAN(
@@ -48,7 +50,7 @@ def choose_rule(config: Config) -> Rule:
     return rules.WEIGHED[config.update](*weight, **steps)
 
 
-def _options(config: Config, sample_shape: tuple[int, ...]) -> PlayerOptions:
+def _options(config: Config, sample_shape: tuple[int, ...], num_classes: int) -> PlayerOptions:
     # Without batch norm where penalties or a paired loss work on single samples (see docs/design.md).
     paired = config.loss == "relativistic"
     return PlayerOptions(
@@ -62,6 +64,7 @@ def _options(config: Config, sample_shape: tuple[int, ...]) -> PlayerOptions:
         uncoupled=bool(_penalties(config)) or config.update == "one_stage",
         dtype=jnp.dtype(config.dtype),
         image_layer=config.image_layer,
+        num_classes=num_classes,
     )
 
 

@@ -74,6 +74,11 @@ def _define_networks() -> None:
         "image_layer", "conv", IMAGE_LAYERS, "the dcgan's last layer in G: conv, 5x5 on a hidden map of full size, or "
         "conv_transpose, 4x4 straight from half the size: a third less work a step at 64x64"
     )  # fmt: skip
+    flags.DEFINE_bool(
+        "conditional",
+        False,
+        "tell both players the classes of the samples: G draws the class that it is asked for",
+    )
     flags.DEFINE_integer("latent_dim", 100, "latent variables of one sample", 1, 2**20)
     flags.DEFINE_enum("dtype", "float32", DTYPES, "type of the computation; weights stay float32")
 

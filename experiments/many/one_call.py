@@ -59,8 +59,7 @@ def can_trace(task: Task, swept: list[str]) -> bool:
 
 
 def _build(task: Task, hyper: dict[str, jax.Array]) -> GAN:
-    gan = task.experiment.build(_member_config(task, hyper), task.sample_shape)
-    return _rule(task, hyper).equip(gan)
+    return task.game_of(_member_config(task, hyper))
 
 
 def _rule(task: Task, hyper: dict[str, jax.Array]) -> Rule:

@@ -19,7 +19,6 @@ from experiments.measuring.results import Result, rows, table, way_result
 from experiments.record.chosen_checkpoint import checkpoints_to_measure
 from experiments.record.restored import RestoredRun, restore_run
 from experiments.record.run_folder import write_text
-from gan_jax.sampling import sample_labels
 
 
 class Request(NamedTuple):
@@ -100,7 +99,7 @@ def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
     compared = _compared(source, run.experiment.name)
     real = _real_data(kind, compared, request.features, num, chosen)
     train, read, facts = real.yardstick
-    samples = read(_generate(run, request, num, source, PLAIN).samples)
+    samples = read(_generate(run, request, num, PLAIN).samples)
     values = _compute(chosen, train, real.unseen, samples)
     for measure in chosen:
         if measure.draw:
@@ -115,7 +114,7 @@ def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
     if request.ways:
         found["ways"] = []
     for way in request.ways:
-        drawn = _generate(run, request, num, source, way)
+        drawn = _generate(run, request, num, way)
         values = _compute(chosen, train, real.unseen, read(drawn.samples))
         found["ways"].append(way_result(way, drawn, rows(values, real.floors)))
     return found
@@ -174,9 +173,8 @@ def _compute(
     return values
 
 
-def _generate(run: RestoredRun, request: Request, num: int, source: Source, way: Way) -> Drawn:
-    labelled = run.experiment.labelled
-    labels = sample_labels(request.seed, source.train.labels, num) if labelled else None
+def _generate(run: RestoredRun, request: Request, num: int, way: Way) -> Drawn:
+    labels = run.draw_labels(request.seed, num)
     drawn = draw(run, jax.random.key(request.seed), num, way, labels, ema=request.ema)
     bad = int((~np.isfinite(drawn.samples.reshape(num, -1))).any(axis=1).sum())
     if bad:

@@ -1,6 +1,6 @@
 """What --eval_every measures: the one number of the table's measures that fits the kind of data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,8 +11,8 @@ from experiments.command.experiment import run_keys
 from experiments.command.program import UserError
 from experiments.measuring import measures
 from gan_jax.data import Dataset
-from gan_jax.sampling import sample_latents
-from gan_jax.types import GANState, Images, Latents
+from gan_jax.sampling import sample_labels, sample_latents
+from gan_jax.types import Array, GANState, Images
 
 BATCH = 250  # samples generated at once
 
@@ -84,20 +84,35 @@ def monitor_for(
 
 
 def of_states(
-    monitor: Monitor | None, config: Config, generate: Callable[[GANState, Latents], Images]
+    monitor: Monitor | None,
+    config: Config,
+    generate: Callable[..., Images],
+    counts: Sequence[int] | None = None,
 ) -> tuple[Callable[[GANState], float] | None, str]:
     """Give what the loop calls, `state -> number` of --eval_samples samples, and what the number is called.
 
     The latents are the same every time. Without a monitor there is nothing to call.
+
+    Args:
+      monitor: from `monitor_for`.
+      config: the flags.
+      generate: `(state, latents) -> samples`; of a game with labels `(state, latents, labels) -> samples`.
+      counts: of such a game, how often each class occurs in the data.
     """
     if monitor is None:
         return None, ""
-    latents = sample_latents(run_keys(config.seed).watch, config.eval_samples, config.latent_dim)
-    batches = np.array_split(latents, max(1, len(latents) // BATCH))
+    num = config.eval_samples
+    inputs: tuple[Array, ...] = (
+        sample_latents(run_keys(config.seed).watch, num, config.latent_dim),
+    )
+    if counts is not None:
+        inputs += (sample_labels(config.seed, counts, num),)
+    batches = zip(*(np.array_split(array, max(1, num // BATCH)) for array in inputs), strict=True)
+    batches = list(batches)
 
     def measure(state: GANState) -> float:
         return monitor.measure(
-            np.concatenate([jax.device_get(generate(state, batch)) for batch in batches])
+            np.concatenate([jax.device_get(generate(state, *batch)) for batch in batches])
         )
 
     return measure, monitor.name

@@ -34,6 +34,7 @@ def facts(task: Task, program: str, state: GANState) -> dict[str, Any]:
             "samples": len(train.images),
             "shape": list(task.sample_shape),
             "sha256": train.sha256,
+            **_classes(task),
         },
         "weights": {
             "generator": count_weights(state.generator.params),
@@ -45,6 +46,14 @@ def facts(task: Task, program: str, state: GANState) -> dict[str, Any]:
         "devices": [device.device_kind for device in jax.devices()],
         "processes": jax.process_count(),
     }
+
+
+def _classes(task: Task) -> dict[str, Any]:
+    """Say of a game with labels how often each class occurs and what it is called."""
+    if not task.experiment.takes_labels(task.config):
+        return {}
+    train = task.source.train
+    return {"class_counts": list(train.class_counts), "class_names": list(train.class_names)}
 
 
 def opening_line(path: Path, facts: dict[str, Any], step: int) -> str:

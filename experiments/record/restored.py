@@ -14,7 +14,7 @@ from experiments.command.program import UserError
 from experiments.record.program_of_run import experiment_of
 from experiments.record.run_folder import read_run
 from gan_jax.checkpoint import Checkpoints
-from gan_jax.sampling import sample
+from gan_jax.sampling import sample, sample_labels
 from gan_jax.types import GAN, Batch, GANState, Labels, Latents
 
 
@@ -27,6 +27,19 @@ class RestoredRun(NamedTuple):
     gan: GAN
     state: GANState
     step: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called: their numbers, where they have no names; none of a game without labels."""
+        data = self.facts["dataset"]
+        numbers = map(str, range(len(data.get("class_counts", ()))))
+        return tuple(data.get("class_names") or numbers)
+
+    def draw_labels(self, seed: int, num: int) -> Labels | None:
+        """Draw classes as often as they occur in the training data, i32[num]; None of a game without labels."""
+        if not self.experiment.takes_labels(self.config):
+            return None
+        return sample_labels(seed, self.facts["dataset"]["class_counts"], num)
 
     def generate(
         self,
@@ -67,8 +80,8 @@ def restore_run(path: Path, *, step: int | None = None) -> RestoredRun:
     try:
         config = _configuration(facts["config"])
         shape = tuple(facts["dataset"]["shape"])
-        gan = experiment.build(config, shape)
-        labels = jax.ShapeDtypeStruct((), jnp.int32) if experiment.labelled else None
+        gan = experiment.game(config, shape, len(facts["dataset"].get("class_counts", ())))
+        labels = jax.ShapeDtypeStruct((), jnp.int32) if experiment.takes_labels(config) else None
         one = Batch(jax.ShapeDtypeStruct(shape, jnp.float32), labels)
         shapes = shapes_of_state(gan, one, config.batch_size, jax.random.key(0))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:

@@ -57,7 +57,10 @@ RUN = record(
         "config": record({}, optional=_FLAGS, others=scalar),
         "dataset": record(
             {"shape": list_of(whole(1), least=1), "sha256": text},
-            optional={"name": text, "samples": whole(1)},
+            optional={
+                **{"name": text, "samples": whole(1)},
+                **{"class_counts": list_of(whole(0), least=1), "class_names": list_of(text)},
+            },
         ),
         "versions": table_of(or_null(text)),
         "devices": list_of(text, least=1),

@@ -38,6 +38,13 @@ class Dataset(NamedTuple):
             return len(self.class_names)
         return 1 + int(self.labels.max(initial=-1))
 
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How often each class occurs; none without labels."""
+        if self.labels is None:
+            return ()
+        return tuple(np.bincount(self.labels, minlength=self.num_classes).tolist())
+
 
 def fingerprint(*arrays: np.ndarray) -> str:
     """Hash types, shapes and bytes, so that two runs can say that they saw the same data.

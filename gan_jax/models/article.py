@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax.layers import Conv, ConvTranspose, Dropout
+from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, channels_of_28x28, scaled
-from gan_jax.types import Array
+from gan_jax.types import Array, Labels, Latents
 
 _glorot = nn.initializers.glorot_uniform()
 
@@ -23,15 +24,17 @@ class ArticleGenerator(nn.Module):
       width: factor on the hidden channels 512, 256, 128.
       channels: of the image.
       dtype: type of the computation; parameters, statistics and images are float32.
+      num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
 
     width: float = 1.0
     channels: int = 1
     dtype: Any = jnp.float32
+    num_classes: int = 0
     couples_batch = True
 
     @nn.compact
-    def __call__(self, latents: Array, *, train: bool) -> Array:
+    def __call__(self, latents: Latents, labels: Array | None = None, *, train: bool) -> Array:
         """Generate images."""
         top, middle, bottom = (scaled(channels, self.width) for channels in (512, 256, 128))
         norm = {
@@ -41,7 +44,8 @@ class ArticleGenerator(nn.Module):
             "dtype": self.dtype,
         }
         conv = {"use_bias": False, "dtype": self.dtype}
-        x = nn.Dense(49 * top, dtype=self.dtype, kernel_init=_glorot, name="project")(latents)
+        z = beside(latents, labels, self.num_classes)
+        x = nn.Dense(49 * top, dtype=self.dtype, kernel_init=_glorot, name="project")(z)
         x = nn.relu(x).reshape(-1, 7, 7, top)
         x = nn.leaky_relu(nn.BatchNorm(**norm, name="norm_7")(x), 0.2)
         x = ConvTranspose(middle, (3, 3), (2, 2), **conv, name="up_14")(x)
@@ -59,14 +63,16 @@ class ArticleDiscriminator(nn.Module):
       width: factor on the hidden channels 512, 256, 128.
       dropout_rate: share of the first layer's activations set to zero in training.
       dtype: type of the computation; parameters and logits are float32.
+      num_classes: classes that its labels tell of; 0 for a network without labels.
     """
 
     width: float = 1.0
     dropout_rate: float = 0.3
     dtype: Any = jnp.float32
+    num_classes: int = 0
 
     @nn.compact
-    def __call__(self, images: Array, *, train: bool) -> Array:
+    def __call__(self, images: Array, labels: Labels | None = None, *, train: bool) -> Array:
         """Judge images."""
         bottom, middle, top = (scaled(channels, self.width) for channels in (512, 256, 128))
         x = Conv(bottom, (5, 5), (2, 2), dtype=self.dtype, name="down_14")(images)
@@ -76,8 +82,8 @@ class ArticleDiscriminator(nn.Module):
         x = nn.leaky_relu(x, 0.2)
         x = Conv(top, (3, 3), dtype=self.dtype, name="mix_7")(x)
         x = nn.leaky_relu(x, 0.2).reshape(images.shape[0], -1)
-        x = nn.Dense(1, dtype=self.dtype, kernel_init=_glorot, name="logit")(x)
-        return x[:, 0].astype(jnp.float32)
+        logit = nn.Dense(1, dtype=self.dtype, kernel_init=_glorot, name="logit")
+        return projected(logit(x)[:, 0].astype(jnp.float32), x, labels, self.num_classes)
 
 
 def players(options: PlayerOptions) -> tuple[ArticleGenerator, ArticleDiscriminator]:
@@ -87,5 +93,6 @@ def players(options: PlayerOptions) -> tuple[ArticleGenerator, ArticleDiscrimina
       ValueError: the samples are not 28x28 images, or hidden layers are asked for.
     """
     channels = channels_of_28x28(options)
-    generator = ArticleGenerator(options.width, channels, options.dtype)
-    return generator, ArticleDiscriminator(options.d_width, dtype=options.dtype)
+    kept = {"dtype": options.dtype, "num_classes": options.num_classes}
+    generator = ArticleGenerator(options.width, channels, **kept)
+    return generator, ArticleDiscriminator(options.d_width, **kept)

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax.layers import Conv, ConvTranspose
+from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, image_shape, scaled
-from gan_jax.types import Array
+from gan_jax.types import Array, Labels, Latents
 
 IMAGE_LAYERS: dict[str, Callable[..., nn.Module]] = {
     "conv": partial(Conv, kernel_size=(5, 5)),
@@ -39,6 +40,7 @@ class DCGANGenerator(nn.Module):
         it draws its parts, without them it is linear up to its smallest map.
       image_layer: "conv", 5x5 on a hidden map of full size; or "conv_transpose", 4x4 straight from the map of half
         the size, without a hidden map of full size, which at 64x64 costs a third of a step.
+      num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
 
     size: int | tuple[int, int] = 28
@@ -48,6 +50,7 @@ class DCGANGenerator(nn.Module):
     dtype: Any = jnp.float32
     hidden: tuple[int, ...] = ()
     image_layer: str = "conv"
+    num_classes: int = 0
 
     @property
     def couples_batch(self) -> bool:
@@ -55,10 +58,11 @@ class DCGANGenerator(nn.Module):
         return self.batch_norm
 
     @nn.compact
-    def __call__(self, latents: Array, *, train: bool) -> Array:
+    def __call__(self, latents: Latents, labels: Array | None = None, *, train: bool) -> Array:
         """Generate images."""
         first, *others = stages(self.size)
-        width, x = self.base * 2 ** len(others), latents
+        width = self.base * 2 ** len(others)
+        x = beside(latents, labels, self.num_classes)
         for number, units in enumerate(self.hidden):
             x = nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}")(x)
             x = self._activate(x, f"hidden_{number}", train)
@@ -88,14 +92,16 @@ class DCGANDiscriminator(nn.Module):
       dtype: type of the computation; parameters and logits are float32.
       hidden: widths of dense layers between the last map and the logit: with them D judges a whole image, without
         them it is linear in features of a few pixels.
+      num_classes: classes that its labels tell of; 0 for a network without labels.
     """
 
     base: int = 64
     dtype: Any = jnp.float32
     hidden: tuple[int, ...] = ()
+    num_classes: int = 0
 
     @nn.compact
-    def __call__(self, images: Array, *, train: bool) -> Array:
+    def __call__(self, images: Array, labels: Labels | None = None, *, train: bool) -> Array:
         """Judge images."""
         del train  # neither dropout nor statistics
         x, width = images, self.base
@@ -106,7 +112,8 @@ class DCGANDiscriminator(nn.Module):
         x = x.reshape(images.shape[0], -1)
         for number, units in enumerate(self.hidden):
             x = nn.leaky_relu(nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}")(x), 0.2)
-        return nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+        logits = nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+        return projected(logits, x, labels, self.num_classes)
 
 
 def players(options: PlayerOptions) -> tuple[DCGANGenerator, DCGANDiscriminator]:
@@ -122,8 +129,9 @@ def players(options: PlayerOptions) -> tuple[DCGANGenerator, DCGANDiscriminator]
     generator = DCGANGenerator(
         *(tuple(size), channels, base, not options.paired, dtype, options.g_hidden),
         image_layer=options.image_layer,
+        num_classes=options.num_classes,
     )
-    return generator, DCGANDiscriminator(d_base, dtype, options.d_hidden)
+    return generator, DCGANDiscriminator(d_base, dtype, options.d_hidden, options.num_classes)
 
 
 def stages(size: int | Sequence[int]) -> list[tuple[int, int]]:

@@ -6,8 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, refuse_image_layer, scaled
-from gan_jax.types import Array
+from gan_jax.types import Array, Labels, Latents
 
 
 class MLPGenerator(nn.Module):
@@ -21,6 +22,7 @@ class MLPGenerator(nn.Module):
       bias_std: standard deviation of the hidden biases at the start, drawn from a normal distribution. At 0 the kinks
         of all first-layer units pass through the origin, and a plane's detail far from it is learned late.
       dtype: type of the computation; parameters, statistics and the output are float32.
+      num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
 
     output_shape: tuple[int, ...]
@@ -29,6 +31,7 @@ class MLPGenerator(nn.Module):
     batch_norm: bool = False
     dtype: Any = jnp.float32
     bias_std: float = 0.0
+    num_classes: int = 0
 
     @property
     def couples_batch(self) -> bool:
@@ -36,9 +39,9 @@ class MLPGenerator(nn.Module):
         return self.batch_norm
 
     @nn.compact
-    def __call__(self, latents: Array, *, train: bool) -> Array:
+    def __call__(self, latents: Latents, labels: Array | None = None, *, train: bool) -> Array:
         """Generate samples."""
-        x = latents
+        x = beside(latents, labels, self.num_classes)
         for i, width in enumerate(self.hidden):
             biases = nn.initializers.normal(self.bias_std)
             x = nn.Dense(width, dtype=self.dtype, bias_init=biases, name=f"dense_{i}")(x)
@@ -58,15 +61,17 @@ class MLPDiscriminator(nn.Module):
       maxout_pieces: linear pieces of each hidden unit; 1 is a leaky ReLU of slope 0.2 instead.
       dtype: type of the computation; parameters and logits are float32.
       bias_std: standard deviation of the hidden biases at the start, as in `MLPGenerator`.
+      num_classes: classes that its labels tell of; 0 for a network without labels.
     """
 
     hidden: tuple[int, ...] = (128, 128, 128)
     maxout_pieces: int = 1
     dtype: Any = jnp.float32
     bias_std: float = 0.0
+    num_classes: int = 0
 
     @nn.compact
-    def __call__(self, samples: Array, *, train: bool) -> Array:
+    def __call__(self, samples: Array, labels: Labels | None = None, *, train: bool) -> Array:
         """Judge samples."""
         del train  # neither dropout nor statistics
         x = samples.reshape(samples.shape[0], -1)
@@ -77,7 +82,8 @@ class MLPDiscriminator(nn.Module):
                 x = x.reshape(-1, width, self.maxout_pieces).max(axis=-1)
             else:
                 x = nn.leaky_relu(x, 0.2)
-        return nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+        logits = nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+        return projected(logits, x, labels, self.num_classes)
 
 
 def players(options: PlayerOptions) -> tuple[MLPGenerator, MLPDiscriminator]:
@@ -90,5 +96,6 @@ def players(options: PlayerOptions) -> tuple[MLPGenerator, MLPDiscriminator]:
     g_hidden = options.g_hidden or (scaled(128, options.width),) * 3
     d_hidden = options.d_hidden or (scaled(128, options.d_width),) * 3
     shape, start = options.sample_shape, {"dtype": options.dtype, "bias_std": options.bias_std}
+    start["num_classes"] = options.num_classes
     generator = MLPGenerator(shape, g_hidden, bounded=len(shape) == 3, **start)
     return generator, MLPDiscriminator(d_hidden, **start)

@@ -15,6 +15,7 @@ class PlayerOptions(NamedTuple):
       g_hidden: widths of G's hidden dense layers; empty for the family's own.
       d_hidden: the same for D.
       bias_std: standard deviation of hidden dense biases at the start.
+      num_classes: classes that both players are told of by labels; 0 for none.
       image_layer: G's last layer, one of dcgan.IMAGE_LAYERS.
       paired: the loss compares each real image with a generated one, so no player should normalise over a batch; the
         article's G, which is as published, does.
@@ -32,6 +33,7 @@ class PlayerOptions(NamedTuple):
     uncoupled: bool = False
     dtype: Any = jnp.float32
     image_layer: str = "conv"
+    num_classes: int = 0
 
 
 def image_shape(options: PlayerOptions) -> tuple[int, int, int]:

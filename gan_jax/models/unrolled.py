@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax.layers import Conv, ConvTranspose
+from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, channels_of_28x28, scaled
-from gan_jax.types import Array
+from gan_jax.types import Array, Labels, Latents
 
 TO_BATCH_LAST, TO_BATCH_FIRST = (3, 1, 2, 0), (3, 1, 2, 0)  # [B, H, W, C] <-> [C, H, W, B]
 STAGES = (
@@ -34,12 +35,14 @@ class UnrolledGenerator(nn.Module):
       base: hidden channels at the image's full size; 64-32-16-8 channels in the protocol.
       batch_norm: normalise each hidden layer.
       dtype: type of the computation; parameters, statistics and images are float32.
+      num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
 
     channels: int = 3
     base: int = 8
     batch_norm: bool = True
     dtype: Any = jnp.float32
+    num_classes: int = 0
 
     @property
     def couples_batch(self) -> bool:
@@ -47,9 +50,10 @@ class UnrolledGenerator(nn.Module):
         return self.batch_norm
 
     @nn.compact
-    def __call__(self, latents: Array, *, train: bool) -> Array:
+    def __call__(self, latents: Latents, labels: Array | None = None, *, train: bool) -> Array:
         """Generate images."""
-        x = nn.Dense(4 * 4 * 8 * self.base, dtype=self.dtype, name="project")(to_uniform(latents))
+        z = beside(to_uniform(latents), labels, self.num_classes)
+        x = nn.Dense(4 * 4 * 8 * self.base, dtype=self.dtype, name="project")(z)
         x = self._activate(x.reshape(-1, 4, 4, 8 * self.base).transpose(TO_BATCH_LAST), 4, train)
         layout = {"dtype": self.dtype, "batch_last": True}
         for factor, size in STAGES:
@@ -74,11 +78,13 @@ class UnrolledDiscriminator(nn.Module):
         G's channels (2-4-8), 4 for 1/2 (4-8-16).
       batch_norm: normalise each hidden layer, in training by the batch's own statistics.
       dtype: type of the computation; parameters, statistics and logits are float32.
+      num_classes: classes that its labels tell of; 0 for a network without labels.
     """
 
     base: int = 2
     batch_norm: bool = False
     dtype: Any = jnp.float32
+    num_classes: int = 0
 
     @property
     def couples_batch(self) -> bool:
@@ -86,7 +92,7 @@ class UnrolledDiscriminator(nn.Module):
         return self.batch_norm
 
     @nn.compact
-    def __call__(self, images: Array, *, train: bool) -> Array:
+    def __call__(self, images: Array, labels: Labels | None = None, *, train: bool) -> Array:
         """Judge images."""
         x = images.transpose(TO_BATCH_LAST)
         for stage in range(3):
@@ -99,7 +105,8 @@ class UnrolledDiscriminator(nn.Module):
                 x = _batch_norm(f"norm_{stage}", train, self.dtype)(x)
             x = nn.leaky_relu(x, 0.3)
         x = x.transpose(TO_BATCH_FIRST).reshape(images.shape[0], -1)
-        return nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+        logits = nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+        return projected(logits, x, labels, self.num_classes)
 
 
 def players(options: PlayerOptions) -> tuple[UnrolledGenerator, UnrolledDiscriminator]:
@@ -110,8 +117,10 @@ def players(options: PlayerOptions) -> tuple[UnrolledGenerator, UnrolledDiscrimi
     """
     channels, dtype = channels_of_28x28(options), options.dtype
     coupled = not (options.paired or options.uncoupled)
-    generator = UnrolledGenerator(channels, scaled(8, options.width), not options.paired, dtype)
-    return generator, UnrolledDiscriminator(scaled(8, options.d_width), coupled, dtype)
+    base, d_base = scaled(8, options.width), scaled(8, options.d_width)
+    classes = options.num_classes
+    generator = UnrolledGenerator(channels, base, not options.paired, dtype, classes)
+    return generator, UnrolledDiscriminator(d_base, coupled, dtype, classes)
 
 
 def _batch_norm(name: str, train: bool, dtype: Any) -> nn.BatchNorm:

@@ -6,8 +6,9 @@ FILE holds a recipe a line, `name: --flag=value ...`, what it changes in the fla
 back from every recipe, and the Frechet distance of 10,000 samples is to those, so that the test images stay out of the
 choice. A recipe's steps are those for which its measured time of a step allows; its learning rates fall over these. A
 row for each recipe and seed is added to CSV as soon as it is there, and what stands there already is not run again:
-successive halving is a second call with fewer recipes and more seconds. A GAN that fails has its row, too.
-Time is the processor's, so that other work on the machine does not count; run it on one core (`taskset -c 0`).
+successive halving is a second call with fewer recipes and more seconds. A GAN that fails has its row, too; --plot draws
+the whole table. Time is the processor's, so that other work on the machine does not count; run it on one core
+(`taskset -c 0`).
 """
 
 import re
@@ -31,6 +32,7 @@ SECONDS = flags.DEFINE_float("seconds", 60, "time of the processor for each trai
 SEEDS = flags.DEFINE_list("seeds", ["100"], "seeds; keep those of the final runs out")
 SAMPLES = flags.DEFINE_integer("num_samples", 10_000, "samples that are measured", 100, 10**6)
 OUT = flags.DEFINE_string("out", "recipes.csv", "table that the rows are added to")
+PLOT = flags.DEFINE_string("plot", None, "draw the table, distance against seconds; unset: do not")
 
 
 class Recipe(NamedTuple):
@@ -42,9 +44,9 @@ class Recipe(NamedTuple):
 
 def main() -> int:
     """Train, measure, write."""
-    if not RECIPES.value:
+    if not RECIPES.value and not PLOT.value:
         raise program.UserError("--recipes=FILE names the file with the recipes")
-    recipes = read_recipes(Path(RECIPES.value).expanduser())
+    recipes = read_recipes(Path(RECIPES.value).expanduser()) if RECIPES.value else []
     table = Path(OUT.value).expanduser()
     done = {(row["name"], row["seed"], row["asked_seconds"]) for row in read_rows(table)}
     for recipe in recipes:
@@ -54,6 +56,8 @@ def main() -> int:
             row = _row(recipe, seed)
             add_row(table, row)
             print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    if PLOT.value:
+        draw(read_rows(table), Path(PLOT.value).expanduser())
     return 0
 
 
@@ -100,6 +104,22 @@ def add_row(table: Path, row: dict[str, Any]) -> None:
         if is_new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def draw(rows: list[dict[str, str]], path: Path) -> None:
+    """Draw the rows of a table.
+
+    Raises:
+      UserError: there are none.
+    """
+    from gan_jax import plots
+
+    if not rows:
+        raise program.UserError(f"--out={OUT.value} holds no rows to draw")
+    seconds, distances, lengths = (
+        [float(row[name]) for row in rows] for name in ("seconds", "distance_100", "asked_seconds")
+    )
+    plots.save_recipes([row["name"] for row in rows], seconds, distances, lengths, path)
 
 
 def steps_within(seconds: float, seconds_a_step: float) -> int:

@@ -8,6 +8,7 @@ and a picture that could not be drawn leaves the old one.
 from gan_jax.plots.charts import save_curves, save_lines
 from gan_jax.plots.pixels import grid, save_animation, save_grid, save_interpolation
 from gan_jax.plots.populations import save_population_curves, save_seeds
+from gan_jax.plots.recipes import save_recipes
 from gan_jax.plots.scatter import save_scatter
 from gan_jax.plots.sounds import save_sounds, save_waves
 
@@ -19,6 +20,7 @@ __all__ = [
     "save_interpolation",
     "save_lines",
     "save_population_curves",
+    "save_recipes",
     "save_scatter",
     "save_seeds",
     "save_sounds",

@@ -66,3 +66,11 @@ def test_a_recipe_is_trained_to_its_end_and_measured_on_the_way(monkeypatch, tmp
 def test_too_few_images_to_hold_any_back_are_refused(tmp_path):
     with pytest.raises(UserError, match="too few images"):
         recipe_run.images_of(small_runs.configure(tmp_path / "unused"))
+
+
+def test_the_table_is_drawn_and_an_empty_one_refused(tmp_path):
+    row = {"name": "a", "seconds": "61.5", "distance_100": "0.9", "asked_seconds": "60"}
+    recipes.draw([row, row | {"name": "b", "distance_100": "1.1"}], tmp_path / "recipes.png")
+    assert (tmp_path / "recipes.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match="no rows"):
+        recipes.draw([], tmp_path / "none.png")

@@ -2,13 +2,17 @@
 
     python -m experiments.sample --workdir=runs/mnist --num_samples=100 --out=samples.png
     python -m experiments.sample --workdir=runs/mnist --num_samples=10000 --out=samples.npz
+    python -m experiments.sample --workdir=runs/emoji --num_samples=1000 --out=faces
+    python -m experiments.sample --workdir=runs/spoken_digits --out=digits.wav
     python -m experiments.sample --workdir=runs/mnist --checkpoint=best --out=best.png
     python -m experiments.sample --workdir=runs/mnist --num_samples=8 --interpolate --out=walks.png
     python -m experiments.sample --workdir=runs/mnist --truncation=0.7 --rejection --out=picked.png
 
-An .npz holds the array `images`, uint8 [N, H, W, C] (for sets of the plane `points`, float32 [N, 2]); a .png shows a
-grid. Of a game with labels, classes are drawn as often as they occur in the training data; the .npz holds them as
-`labels`, int32 [N]. With --interpolate each sample is a walk between two latents, 10 images long.
+An .npz holds the array `images`, uint8 [N, H, W, C] (for sets of the plane `points`, float32 [N, 2]; for sounds
+`waves`, float32 [N, T], and `sample_rate`). A .png shows a grid, a .wav plays sounds one after another, and a new
+folder gets a file for each sample. Of a game with labels, classes are drawn as often as they occur in the training
+data; the .npz holds them as `labels`, int32 [N], and their `class_names`, and a folder has a sub-folder for each. With
+--interpolate each sample is a walk between two latents, 10 images long.
 
 --truncation cuts the latents off, so that rare samples are not drawn; --rejection lets D choose. Both buy better
 looking samples with variety: `experiments.evaluate` takes the same flags and shows what is lost.
@@ -22,7 +26,9 @@ from experiments.command import program
 
 WORKDIR = flags.DEFINE_string("workdir", None, "run folder to sample from")
 NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "how many samples, or walks", 1, 10**8)
-OUT = flags.DEFINE_string("out", "samples.png", "file to write, ending in .png or .npz")
+OUT = flags.DEFINE_string(
+    "out", "samples.png", "file to write, ending in .png, .npz or .wav, or a new folder"
+)
 SEED = flags.DEFINE_integer("seed", 0, "seed of the latents", 0, 2**32 - 1)
 EMA = flags.DEFINE_bool("ema", True, "use the moving average of the generator's weights")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "last", "last, best (by --eval_every), or a step")
@@ -42,8 +48,7 @@ WALK = 10  # images of one walk
 def main() -> int:
     """Draw and write the samples."""
     out = Path(OUT.value).expanduser()
-    if out.suffix not in (".png", ".npz"):
-        raise program.UserError(f"--out={OUT.value} must end in .png or .npz")
+    _check_place(out)
     if not WORKDIR.value:
         raise program.UserError("--workdir is missing: name the folder of a run")
 
@@ -54,6 +59,7 @@ def main() -> int:
 
     import jax
 
+    from experiments.measuring import saved_samples
     from experiments.measuring.drawing import Way, draw
     from experiments.record.chosen_checkpoint import find_checkpoint
     from experiments.record.restored import restore_run
@@ -72,9 +78,20 @@ def main() -> int:
         samples, draws, accepted = draw(run, key, NUM_SAMPLES.value, way, labels, ema=EMA.value)
         price = f", of {draws:,} draws ({accepted / draws:.1%} accepted)" * REJECTION.value
     out.parent.mkdir(parents=True, exist_ok=True)
-    _write(samples, labels, out, walks=INTERPOLATE.value)
+    columns = WALK if INTERPOLATE.value else max(1, round(len(samples) ** 0.5))
+    saved_samples.save(run, samples, labels, out, columns=columns)
     print(f"wrote {len(samples)} samples of step {run.step} to {out}{price}")
     return 0
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a place that samples cannot be written to; a name without an ending is a folder's."""
+    if out.suffix not in (".png", ".npz", ".wav", "") or out.name.startswith(".") or not out.name:
+        raise program.UserError(
+            f"--out={out} must end in .png or .npz, or .wav for sounds, or be the name of a new folder"
+        )
+    if not out.suffix and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise program.UserError(f"--out={out} holds something: name an empty folder, or a new one")
 
 
 def _walks(run, keys, way, labels):
@@ -84,27 +101,6 @@ def _walks(run, keys, way, labels):
     start, end = (way.latents(key, NUM_SAMPLES.value, dim) for key in keys)
     latents = interpolate(start, end, WALK).reshape(-1, dim)
     return run.generate(latents, labels, ema=EMA.value, batch=BATCH)
-
-
-def _write(samples, labels, out: Path, *, walks: bool) -> None:
-    import numpy as np
-
-    from gan_jax import plots
-    from gan_jax.plots.files import write_atomically
-    from gan_jax.sampling import to_pixels
-
-    is_points = samples.ndim == 2
-    if out.suffix == ".npz":
-        arrays = {"points": samples} if is_points else {"images": np.asarray(to_pixels(samples))}
-        if labels is not None:
-            arrays["labels"] = np.asarray(labels)
-        write_atomically(out, lambda file: np.savez_compressed(file, **arrays))
-    elif is_points:
-        extent = 1.1 * float(np.abs(samples).max())
-        plots.save_scatter(samples[:0], samples, out, extent=extent)
-    else:
-        columns = WALK if walks else max(1, round(len(samples) ** 0.5))
-        plots.save_grid(samples, out, columns=columns)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ and a picture that could not be drawn leaves the old one.
 """
 
 from gan_jax.plots.charts import save_curves, save_lines
-from gan_jax.plots.pixels import grid, save_animation, save_grid, save_interpolation
+from gan_jax.plots.pixels import grid, save_animation, save_grid, save_interpolation, save_picture
 from gan_jax.plots.populations import save_population_curves, save_seeds
 from gan_jax.plots.recipes import save_recipes
 from gan_jax.plots.scatter import save_scatter
@@ -19,6 +19,7 @@ __all__ = [
     "save_grid",
     "save_interpolation",
     "save_lines",
+    "save_picture",
     "save_population_curves",
     "save_recipes",
     "save_scatter",

@@ -79,6 +79,23 @@ def save_grid(images: ArrayLike, path: str | os.PathLike, *, columns: int = 5) -
     write_atomically(path, lambda file: picture.save(file, format=picture_format(path)))
 
 
+def save_picture(image: ArrayLike, path: str | os.PathLike) -> None:
+    """Save one image as it is, pixel for pixel.
+
+    Args:
+      image: [H, W, C], C 1 or 3: uint8, or floats in [-1, 1].
+      path: where; the extension names the format (".png" keeps the pixels exactly).
+
+    Raises:
+      ValueError: as `grid`.
+    """
+    from PIL import Image
+
+    pixels = _as_bytes(np.asarray(image)[None])[0]
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    write_atomically(path, lambda file: picture.save(file, format=picture_format(path)))
+
+
 def save_interpolation(walks: ArrayLike, path: str | os.PathLike) -> None:
     """Save latent walks as a grid, one walk per row.
 

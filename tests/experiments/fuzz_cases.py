@@ -488,7 +488,6 @@ def readers() -> Iterator[Case]:
             yield Case("readers", f"{program}: {path}", program, case)
     for path in (
         "x.jpg",
-        "x",
         "",
         "{place}",
         "{place}/run/run.json",

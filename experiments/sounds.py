@@ -8,9 +8,9 @@ Channels are averaged; sounds are brought to --sample_rate, and to --duration se
 Each becomes a picture of 64 mel bands by a column for each 12 ms, -60 to 0 dB below its loudest, which
 --network=spectrogram, a DCGAN, learns. The way back to a wave is fast Griffin-Lim (gan_jax/signals.py).
 
-The run's pictures are spectrograms, low tones at the bottom; samples.wav holds 25 samples one after another, and
-waves.png their waves. experiments.sample --out=FILE.npz writes `waves`. What is measured are pixels of the
-spectrograms: whether a sample can be understood, they do not say.
+The run's pictures are spectrograms, low tones at the bottom; samples.wav holds 25 samples one after another (with
+--conditional five of each class), and waves.png their waves. experiments.sample --out=FILE.npz writes `waves`. What is
+measured are pixels of the spectrograms: whether a sample can be understood, they do not say.
 """
 
 from experiments.command import program
@@ -34,6 +34,7 @@ from experiments.command.experiment import Experiment, Observer, Source, run_key
 from experiments.command.game import build_gan
 from experiments.many.train import train
 from experiments.measuring import image_observer
+from experiments.measuring.class_rows import class_rows
 from gan_jax import data, plots, signals
 from gan_jax.sampling import sample, sample_latents
 from gan_jax.types import GAN
@@ -55,9 +56,9 @@ def load(config: Config) -> Source:
     return Source(*data.load_sounds(config.data_dir, how, naming, **where))
 
 
-def build(config: Config, sample_shape: tuple[int, ...]) -> GAN:
+def build(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
     """Assemble the game that the flags describe."""
-    return build_gan(config, sample_shape)
+    return build_gan(config, sample_shape, num_classes)
 
 
 def observe(config: Config, source: Source, gan: GAN) -> Observer:
@@ -65,10 +66,13 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
     observer = image_observer.observe(config, source, gan, kind=EXPERIMENT.kind)
     how = own_data.spectrogram(config)
     latents = sample_latents(run_keys(config.seed).samples, HEARD, config.latent_dim)
+    given = (latents,)
+    if config.conditional:  # five of each class
+        given = class_rows(latents[:5], source.train.num_classes)
 
     def finish(state, folder: Path) -> None:
         observer.finish(state, folder)
-        waves = signals.to_waves(jax.device_get(sample(gan, state, latents)), how)
+        waves = signals.to_waves(jax.device_get(sample(gan, state, *given)), how)
         plots.save_waves(waves, folder / "waves.png", sample_rate=how.sample_rate)
         plots.save_sounds(waves, folder / "samples.wav", sample_rate=how.sample_rate)
 

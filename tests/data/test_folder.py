@@ -56,6 +56,14 @@ def test_the_side_is_chosen_by_content_and_not_by_name_or_place(tmp_path):
     assert again.train.labels is not None and first.train.sha256 != again.train.sha256
 
 
+def test_held_out_pictures_are_mixed_and_the_first_of_them_as_good_as_any(tmp_path):
+    files = {f"{'abc'[i // 40]}/{i:03}.png": each for i, each in enumerate(solid(120).values())}
+    options = SMALL._replace(naming=Naming(held_out=0.5))
+    train, held_out = load_pictures(write(tmp_path, files), options)
+    assert levels(train) == sorted(levels(train))
+    assert np.bincount(held_out.labels[:30], minlength=3).min() >= 4
+
+
 def test_sub_folders_are_classes_in_the_order_of_their_names_or_numbers(tmp_path):
     content = list(solid(24).values())
     for names in (("bee", "cat", "elk"), ("2", "9", "10")):

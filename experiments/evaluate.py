@@ -1,13 +1,17 @@
-"""Measure a run's samples, beside what real data reach.
+"""Measure a run's samples, or anyone's, beside what real data reach.
 
     python -m experiments.evaluate --workdir=runs/mnist
     python -m experiments.evaluate --workdir=runs/mnist --measures=frechet,manifold --num_samples=5000
+    python -m experiments.evaluate --samples=theirs.npz --dataset=mnist --data_dir=FOLDER
 
 Prints a table and writes evaluation.json into the run folder: each value with its 95 % interval (bootstrap; of the
 kernel distance by its own variance), the number of samples, the *floor* (the same measure of as many unseen real
 images: what a perfect generator would score), and the SHA-256 of the feature network. neighbours.png shows samples
 beside their nearest training images. The newest checkpoint is measured, and the best one, where the run chose one by
 --eval_every: the gap is the story. Another choice: --checkpoint=best, or a step.
+
+--samples measures what was made elsewhere, an .npz or .npy file of images (uint8, or floats in [-1, 1]; channels first
+or last) or of points, against --dataset, in the same way; the result lies beside it, as theirs_evaluation.json.
 
 --truncation=0.7 (latents cut off; several bounds, separated by commas) and --rejection (D chooses among G's samples)
 are each measured as well, beside the samples as G makes them: what is won in precision is paid for in recall.
@@ -20,6 +24,7 @@ pixels, as a share of their variance) and agreement (is the nearest training pic
 Runs of experiments.stacked_mnist: stacked (modes, KL to uniform and to the training digits' shares, unsure digits).
 """
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -38,6 +43,8 @@ NUM_SAMPLES = flags.DEFINE_integer(
 CHOSEN = flags.DEFINE_list(
     "measures", None, "which, separated by commas; default: all that apply to the run"
 )
+SAMPLES = flags.DEFINE_string("samples", None, "file of samples to measure in the place of a run")
+DATASET = flags.DEFINE_string("dataset", None, "the data set that --samples are to be like")
 CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "last, best, or a step; default: the last, and the best where the run chose one by --eval_every"
 )  # fmt: skip
@@ -45,7 +52,11 @@ FEATURES = flags.DEFINE_enum(
     "features", None, ("mnist", "fashion_mnist"),
     "frozen network whose features are compared; default: the run's data set if it has one, else mnist",
 )  # fmt: skip
-DATA_DIR = flags.DEFINE_string("data_dir", None, "folder of the data set; default: the run's own")
+DATA_DIR = flags.DEFINE_string(
+    "data_dir",
+    None,
+    "folder of the data set; default: the run's own; with --samples $GAN_JAX_DATA, or data",
+)
 SEED = flags.DEFINE_integer("seed", 0, "seed of the latents", 0, 2**32 - 1)
 EMA = flags.DEFINE_bool("ema", True, "use the moving average of the generator's weights")
 
@@ -60,23 +71,20 @@ PERCENTILE = flags.DEFINE_float(
 
 def main() -> int:
     """Measure, print, write."""
-    if not WORKDIR.value:
-        raise program.UserError("--workdir is missing: name the folder of a run")
+    if not WORKDIR.value and not SAMPLES.value:
+        raise program.UserError(
+            "--workdir is missing: name the folder of a run, or a file by --samples"
+        )
+    if SAMPLES.value:
+        return _evaluate_samples()
 
     from experiments.many import folder as population_folder
-    from experiments.measuring import evaluation, measures
+    from experiments.measuring import evaluation
     from experiments.record.chosen_checkpoint import check_choice
 
     check_choice(CHECKPOINT.value)
-    chosen = None
-    if CHOSEN.value is not None:
-        chosen = tuple(measure.name for measure in measures.named(CHOSEN.value))
     workdir = Path(WORKDIR.value).expanduser()
-    request = evaluation.Request(
-        *(chosen, NUM_SAMPLES.value, FEATURES.value, DATA_DIR.value, SEED.value, EMA.value),
-        CHECKPOINT.value,
-        _ways(),
-    )
+    request = _request()
     if population_folder.is_population(workdir):
         from experiments.many import summary
 
@@ -85,6 +93,49 @@ def main() -> int:
     for result in evaluation.evaluate_run(workdir, request):
         print(evaluation.table(result))
     print(f"wrote {workdir}/evaluation.json")
+    return 0
+
+
+def _request():
+    from experiments.measuring import evaluation, measures
+
+    chosen = None
+    if CHOSEN.value is not None:
+        chosen = tuple(measure.name for measure in measures.named(CHOSEN.value))
+    return evaluation.Request(
+        *(chosen, NUM_SAMPLES.value, FEATURES.value, DATA_DIR.value, SEED.value, EMA.value),
+        CHECKPOINT.value,
+        _ways(),
+    )
+
+
+def _evaluate_samples() -> int:
+    own = {
+        "workdir": WORKDIR,
+        "checkpoint": CHECKPOINT,
+        "truncation": TRUNCATION,
+        "rejection": REJECTION,
+    }
+    for name, flag in own.items():
+        if flag.value:
+            raise program.UserError(f"--samples and --{name}: samples of a file have no run")
+    if not DATASET.value:
+        raise program.UserError("--dataset is missing: name the data that --samples are to be like")
+
+    from experiments.command.experiment import Source
+    from experiments.measuring import results
+    from experiments.measuring.given_samples import evaluate_samples
+    from gan_jax import data
+
+    path = Path(SAMPLES.value).expanduser()
+    place = DATA_DIR.value or os.environ.get("GAN_JAX_DATA", "data")
+    splits = (
+        data.load(DATASET.value, split=split, data_dir=place, warn=print)
+        for split in ("train", "test")
+    )
+    out = path.parent / f"{path.stem}_evaluation.json"
+    print(results.table(evaluate_samples(path, Source(*splits), _request(), out)))
+    print(f"wrote {out}")
     return 0
 
 

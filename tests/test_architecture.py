@@ -41,9 +41,12 @@ VOCABULARY_ONLY = (
 MAY_IMPORT = {"compiler": set(), "types": {"compiler"}, **CONVOLUTIONS, **GAME}
 MAY_IMPORT |= {room: {"types"} for room in VOCABULARY_ONLY}
 # Its frozen classifier, and the range of images it takes.
-ALSO = {"gan_jax/evaluation/features.py": {"networks", "models", "sampling"}}
-# Sounds are learnt as pictures.
-ALSO["gan_jax/data/folder/sounds.py"] = {"signals"}
+ALSO = {
+    "gan_jax/evaluation/features.py": {"networks", "models", "sampling"},
+    "gan_jax/evaluation/features_of_images.py": {"sampling"},
+    # Sounds are learnt as pictures.
+    "gan_jax/data/folder/sounds.py": {"signals"},
+}
 # One file per family, and none knows another: all know what they are asked for, and the room's own file knows all.
 NO_SIBLINGS = ("models",)
 SHARED_BY_SIBLINGS = ("gan_jax.models.options", "gan_jax.models.conditional")

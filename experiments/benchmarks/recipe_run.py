@@ -12,9 +12,10 @@ from experiments.command import game
 from experiments.command.config import Config
 from experiments.command.experiment import run_keys
 from experiments.command.program import UserError
-from experiments.measuring.measure import as_pixels, frozen_network
+from experiments.measuring.measure import frozen_network
 from gan_jax import data
 from gan_jax.evaluation.features import FeatureNetwork, embed
+from gan_jax.evaluation.features_of_images import as_pixels
 from gan_jax.evaluation.frechet import feature_statistics, gaussian_frechet_distance
 from gan_jax.sampling import sample, sample_latents, sample_real
 from gan_jax.steps import init_state, make_chunk

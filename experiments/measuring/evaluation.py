@@ -13,12 +13,13 @@ from experiments.command.experiment import Source
 from experiments.command.program import UserError
 from experiments.measuring import measures
 from experiments.measuring.drawing import PLAIN, Drawn, Way, draw
-from experiments.measuring.measure import RESAMPLES, Kind, Measure, Values, Yardstick
+from experiments.measuring.measure import Kind, Measure, Yardstick
 from experiments.measuring.real_data import source_of
 from experiments.measuring.results import Result, rows, table, way_result
 from experiments.record.chosen_checkpoint import checkpoints_to_measure
 from experiments.record.restored import RestoredRun, restore_run
 from experiments.record.run_folder import write_text
+from gan_jax.evaluation.values import RESAMPLES, Values
 
 
 class Request(NamedTuple):
@@ -94,13 +95,12 @@ def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
     among = () if request.measures is None else measures.named(request.measures)
     chosen = measures.of_kind(kind.name, among)
     num = request.num_samples or kind.num_samples(run.config)
-    _check_enough(chosen, num)
+    check_enough(chosen, num)
     source = source_of(run, request.data_dir)
-    compared = _compared(source, run.experiment.name)
-    real = _real_data(kind, compared, request.features, num, chosen)
+    real = real_data(kind, compared(source, run.experiment.name), request.features, num, chosen)
     train, read, facts = real.yardstick
     samples = read(_generate(run, request, num, PLAIN).samples)
-    values = _compute(chosen, train, real.unseen, samples)
+    values = compute(chosen, train, real.unseen, samples)
     for measure in chosen:
         if measure.draw:
             measure.draw(train, samples, workdir)
@@ -115,12 +115,13 @@ def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
         found["ways"] = []
     for way in request.ways:
         drawn = _generate(run, request, num, way)
-        values = _compute(chosen, train, real.unseen, read(drawn.samples))
+        values = compute(chosen, train, real.unseen, read(drawn.samples))
         found["ways"].append(way_result(way, drawn, rows(values, real.floors)))
     return found
 
 
-def _check_enough(chosen: Chosen, num: int) -> None:
+def check_enough(chosen: Chosen, num: int) -> None:
+    """Refuse fewer samples than a measure needs."""
     for measure in chosen:
         if num < measure.fewest:
             raise UserError(
@@ -139,7 +140,12 @@ class _Compared:
     source: Source = dataclasses.field(compare=False)
 
 
-def _compared(source: Source, name: str) -> _Compared:
+def compared(source: Source, name: str) -> _Compared:
+    """Name data so that the same ones are read once; `name` is of who loaded them.
+
+    Raises:
+      UserError: there are no unseen ones.
+    """
     if source.held_out is None:
         raise UserError(
             f"the experiment {name} loads no unseen data to measure against: let its load give "
@@ -150,20 +156,25 @@ def _compared(source: Source, name: str) -> _Compared:
 
 
 @lru_cache(maxsize=1)  # the runs of a population are measured by one
-def _real_data(
+def real_data(
     kind: Kind, compared: _Compared, features: str | None, num: int, chosen: Chosen
 ) -> RealData:
     """Read the real data as the samples are read."""
     train, held_out = compared.source
     yardstick, images = kind.yardstick(train, features), kind.unseen(held_out, num)
     unseen = yardstick.read(images)
-    floors = _compute(chosen, yardstick.train, unseen, unseen, resamples=0)
+    floors = compute(chosen, yardstick.train, unseen, unseen, resamples=0)
     return RealData(yardstick, unseen, len(images), floors)
 
 
-def _compute(
+def compute(
     chosen: Chosen, train: Any, unseen: Any, samples: Any, resamples: int = RESAMPLES
 ) -> Values:
+    """Compute all that was chosen.
+
+    Raises:
+      UserError: a measure cannot be computed from these samples.
+    """
     values: Values = {}
     for measure in chosen:
         try:

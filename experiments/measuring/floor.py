@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.measuring.grey_images import Embedded, take
 from experiments.measuring.measure import Measure
+from gan_jax.evaluation.features_of_images import Embedded, take
 
 
 def row(

@@ -7,24 +7,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from gan_jax.data import Dataset
-from gan_jax.evaluation.bootstrap import Interval, bootstrap_interval
 from gan_jax.evaluation.features import SHA256, FeatureNetwork, load_features
-from gan_jax.sampling import to_pixels
+from gan_jax.evaluation.values import Values
 
-RESAMPLES = 200  # of a bootstrap interval
 LOWER, HIGHER, NEITHER = "lower", "higher", None  # which is better
 
 Direction = Literal["lower", "higher"] | None
-
-
-class Value(NamedTuple):
-    """A number and its 95 % interval over the samples of this one run."""
-
-    value: float
-    interval: Interval | None = None
-
-
-Values = dict[str, Value]
 
 
 class Watch(NamedTuple):
@@ -105,28 +93,3 @@ def frozen_network(dataset: str, features: str | None = None) -> FeatureNetwork:
 def network_facts(network: FeatureNetwork) -> dict[str, str]:
     """Say which network read the samples, for evaluation.json."""
     return {"features": network.name, "features_sha256": network.sha256}
-
-
-def with_interval(value: float, statistic, samples: np.ndarray, resamples: int) -> Value:
-    """Give a value its bootstrap interval; without resamples it has none."""
-    if not resamples:
-        return Value(float(value))
-    return Value(float(value), bootstrap_interval(statistic, samples, num_resamples=resamples))
-
-
-def with_centred_interval(value: float, statistic, samples: np.ndarray, resamples: int) -> Value:
-    """Give a value its bootstrap interval, moved back around it.
-
-    Resampled sets repeat samples, which raises distances and loses modes.
-    """
-    value, interval = with_interval(value, statistic, samples, resamples)
-    if interval is None:
-        return Value(value)
-    shift = value - 0.5 * (interval.low + interval.high)
-    return Value(value, Interval(interval.low + shift, interval.high + shift))
-
-
-def as_pixels(images: np.ndarray) -> np.ndarray:
-    """Give images uint8 [N, ...] as they are, and generated ones in [-1, 1] as the pixels they would be saved as."""
-    images = np.asarray(images)
-    return images if images.dtype == np.uint8 else np.asarray(to_pixels(images))

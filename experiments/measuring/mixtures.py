@@ -6,21 +6,12 @@ from typing import Any
 import numpy as np
 
 from experiments.command.program import UserError
-from experiments.measuring.measure import (
-    HIGHER,
-    LOWER,
-    RESAMPLES,
-    Kind,
-    Measure,
-    Values,
-    Watch,
-    Yardstick,
-    with_interval,
-)
+from experiments.measuring.measure import HIGHER, LOWER, Kind, Measure, Watch, Yardstick
 from gan_jax import data
 from gan_jax.data import Dataset
 from gan_jax.data.mixtures import Mixture
 from gan_jax.evaluation.coverage import mixture_coverage
+from gan_jax.evaluation.values import RESAMPLES, Values, with_interval
 
 
 def numbers(points: np.ndarray, mixture: Mixture) -> dict[str, float]:

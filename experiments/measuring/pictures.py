@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.command.program import UserError
-from experiments.measuring.measure import Kind, Yardstick, as_pixels
+from experiments.measuring.measure import Kind, Yardstick
 from gan_jax.data import Dataset
+from gan_jax.evaluation.features_of_images import as_pixels
 
 
 class Pixels(NamedTuple):

@@ -4,75 +4,8 @@ Whoever chose a recipe by the frozen features has trained on that judge, by hand
 pictures of any size and any number of channels, and no weights but the directions in which the training data vary.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-
-from experiments.measuring.measure import (
-    HIGHER,
-    LOWER,
-    RESAMPLES,
-    Measure,
-    Values,
-    Watch,
-    with_centred_interval,
-    with_interval,
-)
-from gan_jax.evaluation.components import Components, principal_components
-from gan_jax.evaluation.frechet import feature_statistics, gaussian_frechet_distance
-from gan_jax.evaluation.neighbours import neighbour_agreement
-
-COMPONENTS = 64
-
-
-def pixels(train: Any, unseen: Any, samples: Any, resamples: int = RESAMPLES) -> Values:
-    """Frechet distance in the principal components of the training pixels, as a share of their variance there.
-
-    Args:
-      train: whatever has `images`, uint8 [N, ...]; so have the others.
-      unseen: not looked at.
-      samples: to measure.
-      resamples: of the interval.
-    """
-    del unseen
-    components = principal_components(train.images, COMPONENTS)
-    distance = _distance_to(components, train)
-    points = components.project(samples.images)
-    value = distance(points)
-    return {"pixel_frechet": with_centred_interval(value, distance, points, resamples)}
-
-
-def _distance_to(components: Components, train: Any) -> Callable[[np.ndarray], float]:
-    reference = feature_statistics(components.project(train.images))
-    return lambda points: gaussian_frechet_distance(*reference, *feature_statistics(points))
-
-
-def watch_pixels(train: Any) -> Callable[[Any], float]:
-    """Make the function that --eval_every calls."""
-    components = principal_components(train.images, COMPONENTS)
-    distance = _distance_to(components, train)
-    return lambda samples: distance(components.project(samples.images))
-
-
-def agreement(train: Any, unseen: Any, samples: Any, resamples: int = RESAMPLES) -> Values:
-    """Share of samples that the frozen network reads as it reads the nearest training picture.
-
-    Args:
-      train: whatever has `images` [N, ...] and class `probabilities` [N, K]; so have the others.
-      unseen: not looked at.
-      samples: to measure.
-      resamples: of the interval.
-    """
-    del unseen
-    components = principal_components(train.images, COMPONENTS)
-    (points, labels), (train_points, train_labels) = (
-        (components.project(each.images), each.probabilities.argmax(axis=1))
-        for each in (samples, train)
-    )
-    same = neighbour_agreement(points, labels, train_points, train_labels)
-    return {"agreement": with_interval(same.mean(), np.mean, same, 5 * resamples)}
-
+from experiments.measuring.measure import HIGHER, LOWER, Measure, Watch
+from gan_jax.evaluation.pixels_of_images import agreement, pixels, watch_pixels
 
 MEASURES = (
     Measure(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.measuring.drawing import Drawn, Way
-from experiments.measuring.measure import Values
+from gan_jax.evaluation.values import Values
 
 Result = dict[str, Any]
 
@@ -29,8 +29,9 @@ def way_result(way: Way, drawn: Drawn, measures: Result) -> Result:
 
 def table(result: Result) -> str:
     """Lay out a result for the terminal."""
+    whose = result.get("samples") or f"{result['checkpoint']} checkpoint, step {result['step']}"
     lines = [
-        f"{result['checkpoint']} checkpoint, step {result['step']}, {result['num_samples']:,} samples",
+        f"{whose}, {result['num_samples']:,} samples",
         f"{'':18}{'value':>10}  {'95 % interval':>20}  {'floor':>10}",
         *(_line(name, row) for name, row in result["measures"].items()),
     ]

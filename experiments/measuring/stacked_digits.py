@@ -15,23 +15,19 @@ from experiments.command.program import UserError
 from experiments.measuring.measure import (
     HIGHER,
     LOWER,
-    RESAMPLES,
     Kind,
     Measure,
-    Value,
-    Values,
     Watch,
     Yardstick,
-    as_pixels,
     frozen_network,
     network_facts,
-    with_centred_interval,
-    with_interval,
 )
 from gan_jax.data import Dataset
 from gan_jax.evaluation.balance import unsure
 from gan_jax.evaluation.coverage import histogram_kl, stacked_coverage
 from gan_jax.evaluation.features import IMAGE_SHAPE, FeatureNetwork, embed
+from gan_jax.evaluation.features_of_images import as_pixels
+from gan_jax.evaluation.values import RESAMPLES, Value, Values, with_centred_interval, with_interval
 from gan_jax.sampling import sample_triples
 from gan_jax.types import Batch
 

@@ -85,6 +85,8 @@ EVALUATION = list_of(
         optional={
             "checkpoint": text,
             "step": whole(0),
+            "samples": text,
+            "dataset": text,
             "num_samples": whole(1),
             "num_floor_samples": whole(0),
             "seed": whole(0),

@@ -31,14 +31,16 @@ from experiments.measuring import (
     pixel_space,
     stacked_digits,
 )
-from experiments.measuring.measure import Measure, Value
+from experiments.measuring.measure import Measure
 from experiments.record.chosen_checkpoint import checkpoints_to_measure, find_checkpoint
 from experiments.training import divergence
 from gan_jax import data, plots
 from gan_jax.data.mixtures import Mixture
+from gan_jax.evaluation import features_of_images
 from gan_jax.evaluation.bootstrap import bootstrap_interval
 from gan_jax.evaluation.frechet import frechet_distance_infinity
 from gan_jax.evaluation.kernel import kernel_distance_interval
+from gan_jax.evaluation.values import Value
 from gan_jax.sampling import sample_latents
 
 LN2 = math.log(2)
@@ -238,7 +240,9 @@ def test_directions_are_those_of_the_field():
 def test_the_fewest_samples_of_a_measure_are_enough_and_one_less_is_not():
     train, unseen, samples = SAMPLES["images"]
     for measure in grey_images.MEASURES:
-        few = [grey_images.take(samples, np.arange(measure.fewest - less)) for less in (0, 1)]
+        few = [
+            features_of_images.take(samples, np.arange(measure.fewest - less)) for less in (0, 1)
+        ]
         measure.compute(train, unseen, few[0], 2)
         with pytest.raises(ValueError, match="must"):
             measure.compute(train, unseen, few[1], 2)
@@ -257,7 +261,7 @@ def first_pixels(network, images):
 
 
 def test_what_eval_every_says_is_what_evaluate_says_of_the_same_samples(monkeypatch):
-    monkeypatch.setattr(grey_images, "embed", first_pixels)
+    monkeypatch.setattr(features_of_images, "embed", first_pixels)
     digits = data.load("digits")
     pixels = np.zeros_like(digits.images[:4])
     pixels[:, 0, 0, 0] = [1, 3, 1, 3]  # mean 2, variance 4/3

@@ -1,0 +1,78 @@
+"""Samples that were made elsewhere, as pixels: an .npz or .npy file of whatever range and layout generators write."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gan_jax.data.dataset import DataError
+
+CHANNELS = (1, 3, 4)
+USUAL_NAMES = ("images", "samples", "arr_0", "points")
+SLACK = 1e-3  # beyond [-1, 1], by rounding
+
+
+def read_samples(path: str | os.PathLike) -> np.ndarray:
+    """Read samples from an .npz or .npy file; nothing in it is ever executed.
+
+    Args:
+      path: the file. Of an .npz with several arrays, `images`, `samples`, `arr_0` or `points` is taken.
+
+    Returns:
+      Images as pixels uint8 [N, H, W, C]: channels that come first (PyTorch) are moved to the end, grey images without
+      a channel get one, floats in [-1, 1] become the pixels they would be saved as. Points [N, 2] as they are.
+
+    Raises:
+      DataError: it is no such file, is damaged, needs code to be read, holds nothing of that kind, or floats that may
+        be meant in [0, 1] as well as in [-1, 1].
+    """
+    path = Path(path).expanduser()
+    try:
+        found = _read(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected a readable file, got {error.strerror or error}; name an .npz or .npy file"
+        ) from error
+    except Exception as error:  # NumPy and zipfile raise many kinds on damaged files
+        got = " ".join(str(error).split())
+        raise DataError(f"{path}: expected arrays of numbers, got {got}; save them anew") from error
+    if found.ndim == 2 and found.dtype.kind == "f":
+        return found.astype(np.float32)
+    return _pixels(path, _channels_last(path, found))
+
+
+def _read(path: Path) -> np.ndarray:
+    opened = np.load(path, allow_pickle=False)
+    if isinstance(opened, np.ndarray):
+        return opened
+    with opened:
+        names = list(opened.files)
+        usual = [name for name in USUAL_NAMES if name in names] or names
+        if len(names) > 1 and usual == names:
+            raise ValueError(f"{', '.join(names)}, none of which is called images")
+        return opened[usual[0]]
+
+
+def _channels_last(path: Path, found: np.ndarray) -> np.ndarray:
+    if found.ndim == 3:
+        return found[..., None]
+    if found.ndim == 4 and len(found) and found.shape[3] in CHANNELS:
+        return found
+    if found.ndim == 4 and len(found) and found.shape[1] in CHANNELS:
+        return np.moveaxis(found, 1, 3)
+    raise DataError(
+        f"{path}: expected images [N, H, W, C], [N, C, H, W] or [N, H, W], or points [N, 2], got "
+        f"{list(found.shape)}; save them so"
+    )
+
+
+def _pixels(path: Path, images: np.ndarray) -> np.ndarray:
+    if images.dtype == np.uint8:
+        return images
+    low, high = float(images.min()), float(images.max())
+    if images.dtype.kind != "f" or not -1 - SLACK <= low < 0 or not high <= 1 + SLACK:
+        raise DataError(
+            f"{path}: expected pixels uint8, or floats in [-1, 1], some below 0, got {images.dtype} from {low:g} to "
+            f"{high:g}; save pixels, np.round(255 * images).astype(np.uint8) of images in [0, 1]"
+        )
+    return np.round(np.clip(images * 127.5 + 127.5, 0, 255)).astype(np.uint8)

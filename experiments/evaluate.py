@@ -10,8 +10,9 @@ images: what a perfect generator would score), and the SHA-256 of the feature ne
 beside their nearest training images. The newest checkpoint is measured, and the best one, where the run chose one by
 --eval_every: the gap is the story. Another choice: --checkpoint=best, or a step.
 
---samples measures what was made elsewhere, an .npz or .npy file of images (uint8, or floats in [-1, 1]; channels first
-or last) or of points, against --dataset, in the same way; the result lies beside it, as theirs_evaluation.json.
+--samples measures what was made elsewhere against --dataset, in the same way: an .npz or .npy file of images (uint8, or
+floats in [-1, 1]; channels first or last) or points, a folder or .zip of pictures. The result lies beside it, as
+theirs_evaluation.json.
 
 --truncation=0.7 (latents cut off; several bounds, separated by commas) and --rejection (D chooses among G's samples)
 are each measured as well, beside the samples as G makes them: what is won in precision is paid for in recall.
@@ -43,7 +44,9 @@ NUM_SAMPLES = flags.DEFINE_integer(
 CHOSEN = flags.DEFINE_list(
     "measures", None, "which, separated by commas; default: all that apply to the run"
 )
-SAMPLES = flags.DEFINE_string("samples", None, "file of samples to measure in the place of a run")
+SAMPLES = flags.DEFINE_string(
+    "samples", None, "samples to measure in the place of a run: .npz, .npy, folder or .zip"
+)
 DATASET = flags.DEFINE_string("dataset", None, "the data set that --samples are to be like")
 CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "last, best, or a step; default: the last, and the best where the run chose one by --eval_every"

@@ -1,22 +1,27 @@
-"""Samples that were made elsewhere, as pixels: an .npz or .npy file of whatever range and layout generators write."""
+"""Samples that were made elsewhere, as pixels: arrays of whatever range and layout generators write, or pictures."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from gan_jax.data.dataset import DataError
+from gan_jax.data.folder.files import find_files
+from gan_jax.data.folder.pictures import SUFFIXES, Recipe, read_header, read_pixels
+from gan_jax.data.folder.workers import for_each
 
-CHANNELS = (1, 3, 4)
+CHANNELS = (1, 3)
 USUAL_NAMES = ("images", "samples", "arr_0", "points")
 SLACK = 1e-3  # beyond [-1, 1], by rounding
 
 
 def read_samples(path: str | os.PathLike) -> np.ndarray:
-    """Read samples from an .npz or .npy file; nothing in it is ever executed.
+    """Read samples from an .npz or .npy file, or a folder or .zip of pictures; nothing in it is ever executed.
 
     Args:
-      path: the file. Of an .npz with several arrays, `images`, `samples`, `arr_0` or `points` is taken.
+      path: which. Of an .npz with several arrays, `images`, `samples`, `arr_0` or `points` is taken. Pictures are taken
+        in the order of their names, and must be of one size; all are grey, or all get three channels.
 
     Returns:
       Images as pixels uint8 [N, H, W, C]: channels that come first (PyTorch) are moved to the end, grey images without
@@ -27,11 +32,14 @@ def read_samples(path: str | os.PathLike) -> np.ndarray:
         be meant in [0, 1] as well as in [-1, 1].
     """
     path = Path(path).expanduser()
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        return _pictures(path)
     try:
         found = _read(path)
     except OSError as error:
         raise DataError(
-            f"{path}: expected a readable file, got {error.strerror or error}; name an .npz or .npy file"
+            f"{path}: expected a readable file, got {error.strerror or error}; name an .npz, an .npy, a "
+            "folder or a .zip of pictures"
         ) from error
     except Exception as error:  # NumPy and zipfile raise many kinds on damaged files
         got = " ".join(str(error).split())
@@ -39,6 +47,19 @@ def read_samples(path: str | os.PathLike) -> np.ndarray:
     if found.ndim == 2 and found.dtype.kind == "f":
         return found.astype(np.float32)
     return _pixels(path, _channels_last(path, found))
+
+
+def _pictures(path: Path) -> np.ndarray:
+    files = find_files(path, SUFFIXES)
+    headers = list(for_each(files, read_header, "looking at", str(path)))
+    sizes = sorted({(header.height, header.width) for header in headers})
+    if len(sizes) > 1:
+        raise DataError(
+            f"{path}: expected pictures of one size, got {len(sizes)}, such as {sizes[0]} and {sizes[-1]}; resize them"
+        )
+    recipe = Recipe(*sizes[0], 1 if all(header.is_grey for header in headers) else 3)
+    decoded = for_each(files, partial(read_pixels, recipe=recipe), "decoding", str(path))
+    return np.stack(list(decoded))
 
 
 def _read(path: Path) -> np.ndarray:

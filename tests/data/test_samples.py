@@ -1,7 +1,10 @@
 """Samples from elsewhere: the same pixels whatever the layout and range, and nothing guessed that may be wrong."""
 
+import zipfile
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from gan_jax.data.dataset import DataError
 from gan_jax.data.samples import read_samples
@@ -53,3 +56,24 @@ def test_a_file_that_is_none_or_damaged_is_named(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(DataError, match="expected arrays of numbers"):
         read_samples(tmp_path / "text.npz")
+
+
+def test_a_folder_and_a_zip_of_pictures_hold_their_pixels_in_the_order_of_names(tmp_path):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    with zipfile.ZipFile(tmp_path / "theirs.zip", "w") as archive:
+        for i, pixels in enumerate(PIXELS):
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+            archive.write(folder / f"{i}.png", f"inside/{i}.png")
+    np.testing.assert_array_equal(read_samples(folder), PIXELS)
+    np.testing.assert_array_equal(read_samples(tmp_path / "theirs.zip"), PIXELS)
+    Image.fromarray(PIXELS[0, :2]).save(folder / "a.png")
+    with pytest.raises(DataError, match=r"of one size, got 2, such as \(2, 4\) and \(5, 4\)"):
+        read_samples(folder)
+
+
+def test_grey_pictures_have_one_channel_and_a_folder_without_any_is_refused(tmp_path):
+    with pytest.raises(DataError, match="that end in .png.*got none"):
+        read_samples(tmp_path)
+    Image.fromarray(PIXELS[0, ..., 0]).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_samples(tmp_path), PIXELS[:1, ..., :1])

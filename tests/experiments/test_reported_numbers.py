@@ -210,6 +210,7 @@ SAMPLES = {
     "points": (TWO, None, np.zeros((3, 2))),
     "stacked_digits": (np.ones(1000), None, np.full((4, 3, 10), 0.1)),
 }  # fmt: skip
+SAMPLES |= dict.fromkeys(("pictures", "sounds"), SAMPLES["images"])
 
 
 @pytest.mark.parametrize("name", measures.MEASURES)

@@ -86,7 +86,7 @@ def draw(
     """
     if way.rejection is None:
         latents = way.latents(key, num, run.config.latent_dim)
-        return Drawn(run.generate(latents, labels, ema=ema, batch=BATCH), num, num)
+        return Drawn(run.generate(latents, labels, ema=ema), num, num)
     return _chosen_by_d(run, key, num, way, labels, ema)
 
 

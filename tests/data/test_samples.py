@@ -73,7 +73,7 @@ def test_a_folder_and_a_zip_of_pictures_hold_their_pixels_in_the_order_of_names(
 
 
 def test_grey_pictures_have_one_channel_and_a_folder_without_any_is_refused(tmp_path):
-    with pytest.raises(DataError, match="that end in .png.*got none"):
+    with pytest.raises(DataError, match=r"that end in \.png.*got none"):
         read_samples(tmp_path)
     Image.fromarray(PIXELS[0, ..., 0]).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_samples(tmp_path), PIXELS[:1, ..., :1])

@@ -352,6 +352,7 @@ def ring_run(load=load_ring, **facts):
         facts={"dataset": dataset},
         experiment=SimpleNamespace(name="fork", kind="points", labelled=False, load=load),
         generate=generate,
+        draw_labels=lambda seed, num: None,
         given=given,
     )
 

@@ -60,7 +60,8 @@ ROOMS = {
     "record": ("command",),
     "training": ("command", "record"),
     "measuring": ("command", "record"),
-    "many": ("command", "record", "training", "measuring"),
+    "reporting": ("command", "record", "measuring"),
+    "many": ("command", "record", "training", "measuring", "reporting"),
 }
 
 # What finds modules by their names: the package's own rooms, and the program that a run folder names.
@@ -68,7 +69,7 @@ BY_NAME = ("gan_jax/__init__.py", "experiments/record/program_of_run.py")
 
 # Slow to import and wanted by few.
 HEAVY = (
-    *("PIL", "array_record", "grain", "matplotlib", "orbax", "pooch", "scipy", "sklearn"),
+    *("PIL", "array_record", "jinja2", "grain", "matplotlib", "orbax", "pooch", "scipy", "sklearn"),
     *("tensorboardX", "tensorflow_datasets"),
 )
 PEERS = ("keras", "tensorflow", "torch")  # so are these, but a benchmark's peer_*.py is made of one

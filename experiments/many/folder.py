@@ -18,7 +18,7 @@ from experiments.record.run_folder import read_run
 
 POPULATION = "population.json"
 DIVERGED = "diverged.json"  # name of a run -> what it said
-OURS = (POPULATION, DIVERGED, LOCK, "summary.json", "seeds.png", "curves.png")
+OURS = (POPULATION, DIVERGED, LOCK, "summary.json", "seeds.png", "curves.png", "report.html")
 PATIENCE = 120  # seconds in which another command has read and written what the folder holds
 REMEDY = "remove it to have it written anew"
 

@@ -52,6 +52,7 @@ def _define() -> None:
         "together", "auto", ("auto", "yes", "no"), "take the steps of all runs in one compiled call, one run after "
         "another, or whichever is faster; the results differ by rounding"
     )  # fmt: skip
+    flags.DEFINE_bool("report", True, "make report.html at the end, a page that opens anywhere")
 
 
 def are_asked_for() -> bool:

@@ -21,7 +21,7 @@ from experiments.record.program_of_run import program_of
 from experiments.training import loop
 from experiments.training.divergence import DivergedError
 from gan_jax import data
-from gan_jax.checkpoint import check_folder
+from gan_jax.checkpoint import CheckpointError, check_folder
 
 # Where one compiled call is faster on CPU: small dense players. Vmapped convolutions are slower than runs in turn
 # (experiments.benchmarks.seeds; figures in experiments/README.md). Elsewhere it has not been measured.
@@ -49,9 +49,30 @@ def train(experiment: Experiment) -> int:
     for part in filter(None, task.source):
         data.check_samples(part.name, part.images)
     check_eval_every(config, experiment.kind, task.sample_shape)
-    if not members.are_asked_for():
-        return loop.train(task)
-    return _train_many(task)
+    if members.are_asked_for():
+        return _train_many(task)
+    code = loop.train(task)
+    if code == 0:
+        _report(Path(config.workdir).expanduser())
+    return code
+
+
+def _report(path: Path, names: list[str] | None = None) -> None:
+    """Make the page of a run, or those of the named runs of a folder; a run that has no page is no failure."""
+    if not flags.FLAGS.report or not devices.is_writer() or jax.process_count() > 1:
+        return
+    from experiments.reporting import page, several
+
+    try:
+        if names is None:
+            page.write(path)
+        else:
+            for line in several.write_all(path, names):
+                if not line.startswith("wrote"):
+                    print(line, flush=True)
+        print(f"open {path / page.REPORT} in a browser", flush=True)
+    except (UserError, CheckpointError, OSError, ImportError) as error:
+        print(f"no {path}/report.html: {' '.join(str(error).split())}", flush=True)
 
 
 def _train_many(task: Task) -> int:
@@ -151,6 +172,7 @@ def _play(group: list[Member], task: Task, folder: Path) -> int:
 def _conclude(folder: Path, names: list[str]) -> int:
     if jax.process_count() == 1:
         summary.conclude(folder, names, Request())
+        _report(folder, names)
     elif devices.is_writer():
         print(f"measure the runs in one process: experiments.evaluate --workdir={folder}")
     devices.highest(0)  # what process 0 has noted is on disk

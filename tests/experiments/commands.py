@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 TINY = (
     "--network=mlp", "--width=0.05", "--batch_size=4", "--num_steps=6", "--steps_per_call=2",
-    "--log_every=2", "--sample_every=4", "--checkpoint_every=2",
+    "--log_every=2", "--sample_every=4", "--checkpoint_every=2", "--noreport",
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""report.html: a run, or several, on one page that opens anywhere."""

@@ -409,14 +409,14 @@ def test_a_run_is_measured_against_the_data_that_its_experiment_loads(tmp_path):
         return Source(part(source.train, 50), source.held_out)
 
     run = ring_run(load, sha256=part(data.load("ring"), 50).sha256)
-    evaluation._real_data.cache_clear()
+    evaluation.real_data.cache_clear()
     for place in (None, "elsewhere"):
         request = evaluation.Request(num_samples=16, data_dir=place)
         assert evaluation._evaluate(run, request, tmp_path)["measures"]["modes"]["value"] == 8
     assert asked == ["nowhere", "elsewhere"]
-    assert evaluation._real_data.cache_info().hits == 1  # the same data are read once
+    assert evaluation.real_data.cache_info().hits == 1  # the same data are read once
     evaluation._evaluate(ring_run(), request, tmp_path)
-    assert evaluation._real_data.cache_info().misses == 2
+    assert evaluation.real_data.cache_info().misses == 2
 
 
 def test_an_experiment_without_unseen_data_is_told_what_it_lacks(tmp_path):

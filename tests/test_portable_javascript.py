@@ -6,10 +6,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_portable import LATENTS, PLAYERS, Conditional, Residual, trained
+from test_portable import LATENTS, PLAYERS, Conditional, Residual, players, trained
 
 from gan_jax import portable
-from gan_jax.models import NETWORKS
 from gan_jax.networks import from_linen
 from gan_jax.sampling import to_pixels
 
@@ -43,8 +42,8 @@ def run_in_javascript(cases):
 
 def programs():
     """Every family's generator, and networks that use every kind of layer."""
-    for family, (name, options) in PLAYERS.items():
-        yield family, NETWORKS[name](options)[0], None
+    for family, options in PLAYERS.items():
+        yield family, players(family)[0], options.num_classes or None
     yield "residual", Residual(), None
     yield "conditional", Conditional(), 4
 

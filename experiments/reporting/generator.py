@@ -60,17 +60,12 @@ def in_page(run: RestoredRun, real: np.ndarray | None = None) -> InPage:
 
 def class_names(run: RestoredRun) -> list[str]:
     """Name the classes that a run's generator is given; none of a run without labels."""
-    if not run.experiment.labelled and not getattr(run.config, "conditional", False):
-        return []
-    data = run.facts["dataset"]
-    counts = data.get("class_counts", ())
-    return [str(name) for name in data.get("class_names") or range(len(counts))]
+    return list(run.class_names) if run.experiment.takes_labels(run.config) else []
 
 
 def _traced(run: RestoredRun) -> portable.Program:
     classes = class_names(run)
-    labelled = run.experiment.labelled or getattr(run.config, "conditional", False)
-    if labelled and not classes:
+    if run.experiment.takes_labels(run.config) and not classes:
         raise portable.UnsupportedError("its run does not say which classes there are")
     shape, state = (run.config.latent_dim,), run.state
     return portable.trace(

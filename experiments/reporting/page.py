@@ -71,6 +71,7 @@ def context_of(found: Facts) -> dict[str, Any]:
         "charts_shown": charts,
         "frames": len(frames),
         "samples": pictures.of_file(found.path / "samples.png"),
+        "sound": pictures.sound_of(found.path / "samples.wav"),
         "results": [_result(result) for result in found.results],
         "recipe": facts.recipe(found),
         "provenance": facts.provenance(found),

@@ -1,13 +1,15 @@
-"""Pictures inside a page: as data URIs, at one pixel for each generated one."""
+"""Pictures and sounds inside a page, as data URIs: pictures at one pixel for each generated one."""
 
 import base64
 import io
+import wave
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 MOST_BYTES = 450_000  # of all pictures over training together
+MOST_SOUND = 1_500_000  # of a file of sounds
 MOST_FRAMES = 40
 MOST_PIXELS = 4_000_000  # of a file that is read
 ENLARGED = 64  # at most, by `plots.save_grid`
@@ -71,3 +73,17 @@ def over_training(paths: list[Path]) -> list[tuple[int, Picture]]:
             return kept
         num = max(1, int(num * MOST_BYTES / size))
     return kept
+
+
+def sound_of(path: Path) -> str | None:
+    """Inline a run's sounds, written anew so that nothing but their samples comes along; None if there are none."""
+    if not path.is_file() or path.stat().st_size > MOST_SOUND:
+        return None
+    file = io.BytesIO()
+    try:
+        with wave.open(str(path), "rb") as sound, wave.open(file, "wb") as copy:
+            copy.setparams(sound.getparams())
+            copy.writeframes(sound.readframes(sound.getnframes()))
+    except (wave.Error, EOFError, OSError, ValueError):
+        return None
+    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()

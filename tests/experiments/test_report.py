@@ -223,6 +223,14 @@ def test_a_picture_that_is_none_is_left_out(run):
     ]
 
 
+def test_sounds_get_a_player(run):
+    plots.save_sounds(np.zeros((2, 50), np.float32), run / "samples.wav", sample_rate=8000)
+    players = [given for tag, given in Page(page.write(run).read_text()).elements if tag == "audio"]
+    assert players[0]["src"].startswith("data:audio/wav;base64,") and players[0]["aria-label"]
+    (run / "samples.wav").write_bytes(b"RIFF<script>")
+    assert pictures.sound_of(run / "samples.wav") is None
+
+
 def test_pictures_come_at_one_pixel_for_each_generated_one(run):
     with Image.open(run / "samples.png") as image:
         assert min(image.size) > 500

@@ -6,12 +6,12 @@ sigmoid(logit). `LOSSES` names them: what is added to it can be asked for by --l
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
-from gan_jax.types import AdversarialLoss, Array, Logits
+from gan_jax.types import AdversarialLoss, Array, Logits, Scalar
 
 
 def non_saturating(real_label: float = 1.0, fake_label: float = 0.0) -> AdversarialLoss:
@@ -128,6 +128,34 @@ def relativistic() -> AdversarialLoss:
         return jnp.mean(jax.nn.softplus(_margins(real_logits, fake_logits)))
 
     return AdversarialLoss(discriminator, generator, needs_real=True)
+
+
+def mixed(parts: Sequence[AdversarialLoss], weights: Sequence[Scalar] | Array) -> AdversarialLoss:
+    """Weigh losses and sum them up, so that which one is played may be traced: weights 0 but for a 1 are that loss.
+
+    Args:
+      parts: the losses.
+      weights: a number or traced scalar for each.
+
+    Raises:
+      ValueError: they are not equally many.
+    """
+    if len(weights) != len(parts):
+        raise ValueError(f"{len(parts)} losses need as many weights, got {len(weights)}")
+
+    def discriminator(real_logits: Logits, fake_logits: Logits) -> Array:
+        return sum(
+            w * part.discriminator(real_logits, fake_logits)
+            for w, part in zip(weights, parts, strict=True)
+        )
+
+    def generator(real_logits: Logits | None, fake_logits: Logits) -> Array:
+        return sum(
+            w * part.generator(real_logits, fake_logits)
+            for w, part in zip(weights, parts, strict=True)
+        )
+
+    return AdversarialLoss(discriminator, generator, any(part.needs_real for part in parts))
 
 
 LOSSES: dict[str, Callable[..., AdversarialLoss]] = {

@@ -33,7 +33,7 @@ GAME = {
     "jacobian": {"types"},
     "rules": {"types", "sampling", "objectives", "gradients", "jacobian", "steps"},
     "population": {"types", "steps"},
-    "dynamics": {"types", "sampling", "gradients", "jacobian", "steps", "losses"},
+    "dynamics": {"types", "sampling", "objectives", "gradients", "jacobian", "steps"},
 }
 VOCABULARY_ONLY = (
     *("networks", "parallel", "portable", "signals", "evaluation", "plots", "data", "checkpoint"),

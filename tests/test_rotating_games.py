@@ -20,7 +20,7 @@ from tiny import (
 
 from gan_jax import losses, rules
 from gan_jax.dynamics import update_map
-from gan_jax.dynamics.dirac import DATA, PULLS, dirac_eigenvalues, dirac_game, dirac_state
+from gan_jax.dynamics.dirac import PULLS, dirac_data, dirac_eigenvalues, dirac_game, dirac_state
 from gan_jax.gradients import both_gradients
 from gan_jax.networks import from_linen
 from gan_jax.rules.memory import recall
@@ -44,7 +44,7 @@ def spiral(rule, loss="wasserstein", num_steps=100, tx=None, start=(0.6, 0.8), *
     tx = optax.sgd(H) if tx is None else tx
     gan = rule.equip(dirac_game(losses.LOSSES[loss](), paying(**weights), tx))
     num = rule.batches(gan)
-    real = Batch(jnp.zeros((num, 1)))
+    real = dirac_data(num)
 
     def step(state, key):
         new, _ = rule.step(gan, state, real, key=key)
@@ -59,7 +59,7 @@ def spiral(rule, loss="wasserstein", num_steps=100, tx=None, start=(0.6, 0.8), *
 def update_matrix(rule, steps=1):
     """The matrix of some steps of a rule around the equilibrium of the bilinear game, memory included."""
     gan = rule.equip(dirac_game(losses.wasserstein(), tx=optax.sgd(H)))
-    real = Batch(jnp.zeros((rule.batches(gan), 1)))
+    real = dirac_data(rule.batches(gan))
     start = dirac_state(gan, 0.0, 0.0, jax.random.key(0))
     floats, put_back = jax.flatten_util.ravel_pytree(
         start._replace(step=jnp.zeros(()), ema_params=())
@@ -164,7 +164,7 @@ def test_the_alternating_rule_goes_around_for_ever(float64):
 def test_the_field_has_the_eigenvalues_of_mescheder_and_others(float64, loss, gamma):
     weights = {} if gamma is None else {"r1_gamma": 0.25 * gamma, "r2_gamma": 0.75 * gamma}
     gan = dirac_game(losses.LOSSES[loss](), paying(**weights))
-    batch = Batch(jnp.zeros((1 + gan.loss.needs_real, 1)))
+    batch = dirac_data(1 + gan.loss.needs_real)
 
     def field(point):
         state = dirac_state(gan, *point, jax.random.key(0))
@@ -268,8 +268,10 @@ def test_the_adjustment_turns_around_at_an_unstable_point(float64):
         )
         gan = dirac_game(loss, tx=SGD)
         state = dirac_state(gan, 0.5, 1.0, jax.random.key(0))
-        grads, _, _ = both_gradients(gan, state, DATA, key=jax.random.key(1))
-        new, _ = rules.symplectic_gradient_adjustment.step(gan, state, DATA, key=jax.random.key(1))
+        grads, _, _ = both_gradients(gan, state, dirac_data(), key=jax.random.key(1))
+        new, _ = rules.symplectic_gradient_adjustment.step(
+            gan, state, dirac_data(), key=jax.random.key(1)
+        )
         moved = np.array([0.5, 1.0]) - np.array([new.generator.params, new.discriminator.params])
         return moved - np.array([grads.generator, grads.discriminator]), np.array([*grads])
 

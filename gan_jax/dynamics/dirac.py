@@ -10,6 +10,7 @@ each loss of this library has its own.
 import cmath
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from gan_jax.steps import init_state
@@ -27,7 +28,6 @@ from gan_jax.types import (
     Penalty,
 )
 
-DATA = Batch(jnp.zeros((1, 1)))
 # loss -> (a, b) of the field near the equilibrium: theta moves by a psi, psi by -b theta.
 PULLS: dict[str, tuple[float, float]] = {
     "non_saturating": (0.5, 0.5),
@@ -58,9 +58,14 @@ def dirac_game(
     return GAN(_point(), _slope(), tx, tx, loss, latent_dim=1, penalties=penalties)
 
 
+def dirac_data(num: int = 1) -> Batch:
+    """Give real samples: the point 0, so many times, of JAX's present default float type."""
+    return Batch(jnp.zeros((num, 1)))
+
+
 def dirac_state(gan: GAN, theta: Array | float, psi: Array | float, key: Key) -> GANState:
     """Start the game at (theta, psi), numbers or traced scalars."""
-    state, dtype = init_state(gan, key, DATA), jnp.result_type(float)
+    state, dtype = init_state(gan, key, dirac_data()), jnp.result_type(float)
     theta, psi = jnp.asarray(theta, dtype), jnp.asarray(psi, dtype)
     return state._replace(
         generator=state.generator._replace(params=theta, opt_state=gan.g_tx.init(theta)),
@@ -84,6 +89,25 @@ def dirac_eigenvalues(loss: str, gamma: float = 0.0) -> tuple[complex, complex]:
     pull, push = PULLS[loss]
     root = cmath.sqrt(0.25 * gamma**2 - pull * push)
     return -0.5 * gamma + root, -0.5 * gamma - root
+
+
+def fate(way: np.ndarray) -> str:
+    """Say what becomes of a game: it "comes in", "goes around", "leaves" or "stops elsewhere".
+
+    Args:
+      way: points (theta, psi), [N, 2]. If none is a number, the game was "refused".
+    """
+    if np.isnan(way).all():
+        return "refused"
+    half = len(way) // 2
+    # As alternating goes around on an ellipse, distances are taken over stretches of the way.
+    with np.errstate(over="ignore"):
+        before, after = (np.linalg.norm(part, axis=1).max() for part in (way[:half], way[half:]))
+    if not after <= 1.05 * before:
+        return "leaves"
+    if after < 0.95 * before:
+        return "comes in"
+    return "stops elsewhere" if np.ptp(way[half:], axis=0).max() < 0.05 * after else "goes around"
 
 
 def _point() -> Network:

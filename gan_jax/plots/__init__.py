@@ -6,9 +6,9 @@ and a picture that could not be drawn leaves the old one.
 """
 
 from gan_jax.plots.charts import save_curves, save_lines
-from gan_jax.plots.pixels import grid, save_animation, save_grid, save_interpolation, save_picture
 from gan_jax.plots.flows import Flow, save_flow_animation, save_flows
 from gan_jax.plots.intervals import Row, save_intervals
+from gan_jax.plots.pixels import grid, save_animation, save_grid, save_interpolation, save_picture
 from gan_jax.plots.populations import save_population_curves, save_seeds
 from gan_jax.plots.recipes import save_recipes
 from gan_jax.plots.scatter import save_scatter

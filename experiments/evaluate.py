@@ -22,6 +22,9 @@ Given the folder of a command with --seeds or --sweep, it measures every run in 
 Images of 28x28: frechet, kernel, manifold (precision, recall, density, coverage), classes (balance, score, share of
 unsure ones), copies; without a network's eyes pixels (Frechet distance in 64 principal components of the training
 pixels, as a share of their variance) and agreement (is the nearest training picture read alike?). Mixtures: modes.
+Of runs with --conditional besides: asked (label_agreement: share of samples that the frozen network reads as the class
+asked for), by_class and pixels_by_class (Frechet distance within each class, averaged; class_samples is the fewest
+samples of a class: few of them raise it, as they raise its floor).
 Runs of experiments.stacked_mnist: stacked (modes, KL to uniform and to the training digits' shares, unsure digits).
 """
 

@@ -13,7 +13,7 @@ from experiments.command.experiment import Source
 from experiments.command.program import UserError
 from experiments.measuring import measures
 from experiments.measuring.drawing import PLAIN, Drawn, Way, draw
-from experiments.measuring.measure import Kind, Measure, Yardstick
+from experiments.measuring.measure import Kind, Labelled, Measure, Yardstick
 from experiments.measuring.real_data import source_of
 from experiments.measuring.results import Result, rows, table, way_result
 from experiments.record.chosen_checkpoint import checkpoints_to_measure
@@ -51,10 +51,19 @@ Chosen = tuple[Measure, ...]
 
 
 class RealData(NamedTuple):
-    """What the samples of a run are held against: the training data, unseen ones, and what those score as samples."""
+    """What the samples of a run are held against: the training data, unseen ones, and what those score as samples.
+
+    Attributes:
+      yardstick: with the training data.
+      unseen: as the yardstick reads them.
+      labels: classes of the training data and of the unseen ones.
+      num_unseen: how many.
+      floors: their values.
+    """
 
     yardstick: Yardstick
     unseen: Any
+    labels: tuple[Any, ...]
     num_unseen: int
     floors: Values
 
@@ -92,15 +101,17 @@ def kind_of(run: RestoredRun) -> Kind:
 
 def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
     kind = kind_of(run)
-    among = () if request.measures is None else measures.named(request.measures)
-    chosen = measures.of_kind(kind.name, among)
     num = request.num_samples or kind.num_samples(run.config)
+    labels = run.draw_labels(request.seed, num)
+    among = () if request.measures is None else measures.named(request.measures)
+    chosen = measures.of_kind(kind.name, among, labelled=labels is not None)
     check_enough(chosen, num)
     source = source_of(run, request.data_dir)
     real = real_data(kind, compared(source, run.experiment.name), request.features, num, chosen)
     train, read, facts = real.yardstick
     samples = read(_generate(run, request, num, PLAIN).samples)
-    values = compute(chosen, train, real.unseen, samples)
+    classes = None if labels is None else (*real.labels, labels)
+    values = compute(chosen, train, real.unseen, samples, classes=classes)
     for measure in chosen:
         if measure.draw:
             measure.draw(train, samples, workdir)
@@ -115,7 +126,7 @@ def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
         found["ways"] = []
     for way in request.ways:
         drawn = _generate(run, request, num, way)
-        values = compute(chosen, train, real.unseen, read(drawn.samples))
+        values = compute(chosen, train, real.unseen, read(drawn.samples), classes=classes)
         found["ways"].append(way_result(way, drawn, rows(values, real.floors)))
     return found
 
@@ -163,22 +174,43 @@ def real_data(
     train, held_out = compared.source
     yardstick, images = kind.yardstick(train, features), kind.unseen(held_out, num)
     unseen = yardstick.read(images)
-    floors = compute(chosen, yardstick.train, unseen, unseen, resamples=0)
-    return RealData(yardstick, unseen, len(images), floors)
+    labels: tuple[Any, ...] = (None, None)
+    if any(measure.labelled for measure in chosen):  # of the unseen ones chosen as they are
+        labels = (train.labels, kind.unseen(held_out._replace(images=held_out.labels), num))
+    classes = (*labels, labels[1])
+    floors = compute(chosen, yardstick.train, unseen, unseen, resamples=0, classes=classes)
+    return RealData(yardstick, unseen, labels, len(images), floors)
 
 
 def compute(
-    chosen: Chosen, train: Any, unseen: Any, samples: Any, resamples: int = RESAMPLES
+    chosen: Chosen,
+    train: Any,
+    unseen: Any,
+    samples: Any,
+    resamples: int = RESAMPLES,
+    classes: tuple[Any, ...] | None = None,
 ) -> Values:
     """Compute all that was chosen.
+
+    Args:
+      chosen: measures.
+      train: as they take it; so are the others.
+      unseen: real samples.
+      samples: to measure.
+      resamples: of the intervals; 0 for none.
+      classes: of these three, i32[N] each; None without labels.
 
     Raises:
       UserError: a measure cannot be computed from these samples.
     """
     values: Values = {}
+    given = (train, unseen, samples)
     for measure in chosen:
+        inputs = given
+        if measure.labelled:
+            inputs = tuple(map(Labelled, given, map(np.asarray, classes)))
         try:
-            values |= measure.compute(train, unseen, samples, resamples)
+            values |= measure.compute(*inputs, resamples)
         except ValueError as error:
             raise UserError(f"--measures={measure.name}: {error}") from error
     return values

@@ -15,6 +15,13 @@ LOWER, HIGHER, NEITHER = "lower", "higher", None  # which is better
 Direction = Literal["lower", "higher"] | None
 
 
+class Labelled(NamedTuple):
+    """Samples as a yardstick reads them, with their classes i32[N]."""
+
+    read: Any
+    labels: np.ndarray
+
+
 class Watch(NamedTuple):
     """One number of a measure, cheap enough for --eval_every; lower is better.
 
@@ -40,6 +47,7 @@ class Measure:
       fewest: samples that it needs.
       watch: what --eval_every measures, or None.
       draw: `(train, samples, folder)`, a picture beside the numbers, or None.
+      labelled: it is of runs with labels alone, and `compute` is given `Labelled`s.
     """
 
     name: str
@@ -49,6 +57,7 @@ class Measure:
     fewest: int = 2
     watch: Watch | None = None
     draw: Callable[[Any, Any, Any], None] | None = None
+    labelled: bool = False
 
 
 class Yardstick(NamedTuple):

@@ -7,7 +7,14 @@ what a perfect generator would score.
 from collections.abc import Mapping, Sequence
 
 from experiments.command.program import UserError
-from experiments.measuring import grey_images, mixtures, pictures, pixel_space, stacked_digits
+from experiments.measuring import (
+    by_class,
+    grey_images,
+    mixtures,
+    pictures,
+    pixel_space,
+    stacked_digits,
+)
 from experiments.measuring.measure import Direction, Kind, Measure
 
 KINDS: Mapping[str, Kind] = {
@@ -22,7 +29,7 @@ KINDS: Mapping[str, Kind] = {
 }
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure
-    for room in (grey_images, pixel_space, mixtures, stacked_digits)
+    for room in (grey_images, pixel_space, by_class, mixtures, stacked_digits)
     for measure in room.MEASURES
 }
 
@@ -52,13 +59,19 @@ def named(names: Sequence[str]) -> tuple[Measure, ...]:
     return tuple(MEASURES[name] for name in dict.fromkeys(names))
 
 
-def of_kind(kind: str, among: Sequence[Measure] = ()) -> tuple[Measure, ...]:
-    """Choose the measures that apply to a kind of data, from all or from some.
+def of_kind(
+    kind: str, among: Sequence[Measure] = (), *, labelled: bool = False
+) -> tuple[Measure, ...]:
+    """Choose the measures that apply to a kind of data, from all or from some, and to a run with labels or without.
 
     Raises:
       UserError: none of those does.
     """
-    applying = [measure for measure in MEASURES.values() if kind in measure.kinds]
+    applying = [
+        measure
+        for measure in MEASURES.values()
+        if kind in measure.kinds and (labelled or not measure.labelled)
+    ]
     chosen = [measure for measure in among or applying if measure in applying]
     if not chosen:
         names, theirs = (",".join(m.name for m in some) for some in (among, applying))

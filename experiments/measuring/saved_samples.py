@@ -24,7 +24,7 @@ def save(
     Args:
       run: that made them.
       samples: [N, ...], as G gives them.
-      labels: i32[N], theirs; None without classes.
+      labels: i32[N], theirs, or shares of the classes f32[N, K]; None without classes.
       out: ending in .png, .npz or .wav; or an empty or new folder.
       columns: of a grid.
 
@@ -53,7 +53,7 @@ def _arrays(run: RestoredRun, samples: np.ndarray, labels: Labels | None) -> dic
     else:
         found = {"images": np.asarray(to_pixels(samples))}
     if labels is not None:
-        found["labels"] = np.asarray(labels)
+        found["labels" if labels.ndim == 1 else "class_shares"] = np.asarray(labels)
         found["class_names"] = np.array(run.class_names)
     return found
 
@@ -84,7 +84,7 @@ def _fill(folder: Path, run: RestoredRun, samples: np.ndarray, labels: Labels | 
 
 
 def _class_folder(run: RestoredRun, labels: Labels | None, place: int) -> str:
-    if labels is None:
+    if labels is None or labels.ndim == 2:
         return ""
     number = int(labels[place])
     return re.sub(r"[^\w.-]+", "_", run.class_names[number]).strip(".") or str(number)

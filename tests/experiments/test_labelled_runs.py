@@ -15,7 +15,7 @@ from experiments import gaussians, mnist, stacked_mnist
 from experiments.command.experiment import Source, Task
 from experiments.command.program import UserError
 from experiments.measuring import evaluation
-from experiments.record import restored
+from experiments.record import chosen_classes, restored
 from experiments.record.restored import RestoredRun, restore_run
 from experiments.training import loop
 from gan_jax import data, plots
@@ -64,21 +64,71 @@ def test_it_is_measured(run, tmp_path):
     assert found["num_samples"] == 20 and np.isfinite(found["measures"]["shortfall"]["value"])
 
 
-@pytest.mark.parametrize(("walk", "total"), [((), 400), (("--interpolate",), 4000)])
-def test_its_samples_are_saved_with_their_classes(run, tmp_path, monkeypatch, walk, total):
+@pytest.fixture
+def sampled(run, tmp_path, monkeypatch):
+    """Sample the run with flags of the test's, to an .npz."""
     monkeypatch.setattr(restored, "restore_run", lambda *arguments, **options: run)
     monkeypatch.setattr(
         "experiments.record.chosen_checkpoint.find_checkpoint", lambda *arguments: None
     )
     out = tmp_path / "points.npz"
     sample, its_flags = with_flags_of_its_own("sample", monkeypatch)
-    its_flags(["sample", f"--workdir={tmp_path}", "--num_samples=400", f"--out={out}", *walk])
-    assert sample.main() == 0
-    found = np.load(out)
+
+    def call(*flags: str):
+        its_flags(["sample", f"--workdir={tmp_path}", f"--out={out}", *flags])
+        assert sample.main() == 0
+        return np.load(out)
+
+    return call
+
+
+@pytest.mark.parametrize(("walk", "total"), [((), 400), (("--interpolate",), 4000)])
+def test_its_samples_are_saved_with_their_classes(sampled, walk, total):
+    found = sampled("--num_samples=400", *walk)
+    assert found["class_names"].tolist() == list("01234567")
     assert found["points"].shape == (total, 2)
     assert found["labels"].shape == (total,) and found["labels"].dtype == np.int32
     counts = np.bincount(found["labels"], minlength=8) / (total // 400)
     assert np.abs(counts - 50).max() < 5 * np.sqrt(50)  # the modes of the ring are equally likely
+
+
+@pytest.mark.parametrize(
+    ("label", "labels"),
+    [("3", [3] * 16), ("each", [k for k in range(8) for _ in range(2)])],
+)
+def test_a_class_or_each_class_is_drawn_on_demand(sampled, label, labels):
+    assert sampled(f"--label={label}", "--num_samples=16")["labels"].tolist() == labels
+
+
+def test_a_walk_leads_evenly_from_class_to_class(run):
+    shares = np.asarray(chosen_classes.walk_between(run, "3:1", 2, 10))
+    assert shares.shape == (20, 8)
+    np.testing.assert_allclose(shares[[0, 10]], np.eye(8)[[3, 3]])
+    np.testing.assert_allclose(shares[[9, 19]], np.eye(8)[[1, 1]], atol=1e-7)
+    np.testing.assert_allclose(shares[3], 2 / 3 * np.eye(8)[3] + 1 / 3 * np.eye(8)[1], atol=1e-6)
+
+
+def test_classes_are_found_by_name_before_number_and_others_are_refused(run):
+    names = ("zero", "5", "a:b")
+    assert [chosen_classes.class_number(text, names) for text in ("zero", "5", "2", "0")] == [
+        0,
+        1,
+        2,
+        0,
+    ]
+    for wrong in ("3", "nought", "-1", ""):
+        with pytest.raises(UserError, match=f"--label={wrong} is no class of the run: choose a nu"):
+            chosen_classes.class_number(wrong, names)
+    assert [chosen_classes.is_walk(run, text) for text in ("3:1", "3", None)] == [
+        True,
+        False,
+        False,
+    ]
+    deaf = run._replace(facts={"dataset": {"shape": [2]}})
+    with pytest.raises(
+        UserError, match="--label=3: the run knows no classes; train it with --cond"
+    ):
+        chosen_classes.choose_labels(deaf, "3", 2, 0)
 
 
 # --conditional
@@ -115,6 +165,9 @@ def test_a_conditional_run_is_trained_continued_and_read_back(tmp_path, source, 
     z = normal(0, 2, run.config.latent_dim)
     noughts, ones = (run.generate(z, np.full(2, k, np.int32)) for k in (0, 1))
     assert np.abs(noughts - ones).max() > 1e-3
+    walk = run.generate(z[:1].repeat(5, axis=0), chosen_classes.walk_between(run, "nought:1", 1, 5))
+    np.testing.assert_allclose(walk[[0, 4]], [noughts[0], ones[0]], atol=1e-5)
+    assert np.abs(walk[2] - noughts[0]).max() > 1e-4
 
 
 def test_what_knows_no_classes_refuses_conditional_in_one_line(tmp_path, source):

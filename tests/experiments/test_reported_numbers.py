@@ -31,7 +31,7 @@ from experiments.measuring import (
     pixel_space,
     stacked_digits,
 )
-from experiments.measuring.measure import Measure
+from experiments.measuring.measure import Labelled, Measure
 from experiments.record.chosen_checkpoint import checkpoints_to_measure, find_checkpoint
 from experiments.training import divergence
 from gan_jax import data, plots
@@ -217,7 +217,10 @@ SAMPLES |= dict.fromkeys(("pictures", "sounds"), SAMPLES["images"])
 def test_every_number_of_a_measure_has_a_direction_or_is_said_to_have_none(name):
     measure = measures.MEASURES[name]
     for kind in measure.kinds:
-        found = measure.compute(*SAMPLES[kind], 0)
+        given = SAMPLES[kind]
+        if measure.labelled:
+            given = [Labelled(read, np.arange(7) % 2) for read in given]
+        found = measure.compute(*given, 0)
         assert found.keys() == measure.directions.keys()
         assert all(interval is None for _, interval in found.values())
 
@@ -226,12 +229,13 @@ def test_directions_are_those_of_the_field():
     lower = {"frechet", "frechet_infinity", "kernel", "class_kl", "copied"}
     lower |= {"pixel_frechet", "mode_kl", "mode_kl_digits", "unsure", "shortfall"}
     higher = {"precision", "recall", "density", "coverage", "classifier_score"}
-    higher |= {"agreement"}
+    higher |= {"agreement", "label_agreement"}
+    lower |= {"class_frechet", "pixel_class_frechet"}
     higher |= {"modes", "high_quality"}
     numbers = {number for m in measures.MEASURES.values() for number in m.directions}
     assert {n for n in numbers if measures.direction(n) == "lower"} == lower
     assert {n for n in numbers if measures.direction(n) == "higher"} == higher
-    assert numbers - lower - higher == {"neighbour_ratio"}
+    assert numbers - lower - higher == {"neighbour_ratio", "class_samples"}
     for measure in measures.MEASURES.values():  # one number, one direction
         for number, direction in measure.directions.items():
             assert measures.direction(number) == direction

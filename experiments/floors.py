@@ -72,8 +72,10 @@ def _draw(rows: list[dict[str, float]], path: str) -> None:
     sizes = [row["num_samples"] for row in rows]
     drawn = {"frechet": "Frechet distance", "frechet_infinity": "extrapolated to infinite n"}
     series = {label: (sizes, [row[name] for row in rows]) for name, label in drawn.items()}
-    title = f"unseen real images of {DATASET.value} against the training images"
-    plots.save_lines(series, path, x_label="images n", y_label="squared features", title=title)
+    spread = {label: [row[f"{name}_std"] for row in rows] for name, label in drawn.items()}
+    title = f"unseen real images of {DATASET.value} against the training images; bars: subsets' deviation"
+    names = {"x_label": "images n", "y_label": "squared features"}
+    plots.save_lines(series, path, **names, title=title, errors=spread)
     print(f"wrote {path}")
 
 

@@ -76,7 +76,8 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
         def decision(points):
             return np.asarray(probabilities(state, points.astype(np.float32)))
 
-        plots.save_scatter(real, fake, path, decision=decision, extent=extent)
+        title = f"{config.dataset}, after step {int(state.step):,}"
+        plots.save_scatter(real, fake, path, decision=decision, extent=extent, title=title)
 
     def watch(state) -> dict[str, float]:
         if config.dataset not in data.MIXTURES:

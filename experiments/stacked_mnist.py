@@ -72,7 +72,8 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
     generate = jax.jit(lambda state, latents: sample(gan, state, latents))
 
     def draw(state, path: Path) -> None:
-        plots.save_grid(jax.device_get(generate(state, latents[:GRID])), path, columns=5)
+        images, title = jax.device_get(generate(state, latents[:GRID])), _title(state)
+        plots.save_grid(images, path, columns=5, title=title)
 
     def watch(state) -> dict[str, float]:
         batches = np.array_split(watched_latents, WATCHED // 250)
@@ -86,10 +87,14 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
 
     def finish(state, folder: Path) -> None:
         images = jax.device_get(generate(state, latents))
-        plots.save_grid(images, folder / "samples.png", columns=10)
+        plots.save_grid(images, folder / "samples.png", columns=10, title=_title(state))
 
     distance = monitor.monitor_for(config, EXPERIMENT.kind, source.train, (*IMAGE_SHAPE[:2], 3))
     return Observer(draw, watch, warn, finish, *monitor.of_states(distance, config, generate))
+
+
+def _title(state) -> str:
+    return f"after step {int(state.step):,}"
 
 
 EXPERIMENT = Experiment(

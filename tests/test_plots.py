@@ -361,3 +361,37 @@ def test_pictures_of_no_population_are_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one name"):
         plots.save_population_curves({"a": [[]]}, ["kl"], tmp_path / "curves.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_title_stands_in_a_strip_of_its_own_and_leaves_the_pixels(tmp_path):
+    images = random_images(4, 5, 5, 1)
+    plots.save_grid(images, tmp_path / "plain.png", columns=2)
+    plots.save_grid(images, tmp_path / "titled.png", columns=2, title="after step 1,000")
+    plain, titled = (read(tmp_path / f"{name}.png") for name in ("plain", "titled"))
+    strip = len(titled) - len(plain)
+    np.testing.assert_array_equal(titled[strip:], plain)
+    assert 0 < (titled[:strip] < 128).sum() < titled[:strip].size / 2  # words on white
+    with Image.open(tmp_path / "titled.png") as picture:
+        assert picture.info["Title"] == "after step 1,000"
+
+
+def test_a_surface_is_shaded_in_its_own_range(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots.scatter, "write_figure", lambda figure, path: figures.append(figure))
+    surface = np.linspace(0.42, 0.46, 400).reshape(20, 20)
+    plots.save_scatter(
+        [[0, 0]], [[1, 1]], tmp_path / "x.png", decision=surface, extent=2, title="t"
+    )
+    (mesh,) = (c for c in figures[0].axes[0].collections if c.get_array() is not None)
+    assert mesh.get_clim() == (0.42, 0.46) and figures[0].get_suptitle() == "t"
+
+
+def test_error_bars_have_the_length_that_is_given(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots.charts, "write_figure", lambda figure, path: figures.append(figure))
+    series, errors = {"a": ([1, 2], [3.0, 4.0])}, {"a": [0.5, 0.25]}
+    labels = {"x_label": "n", "y_label": "d"}
+    plots.save_lines(series, tmp_path / "x.png", **labels, errors=errors)
+    (bars,) = figures[0].axes[0].collections
+    lows_and_highs = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert lows_and_highs == [[2.5, 3.5], [3.75, 4.25]]

@@ -47,7 +47,8 @@ def draw_neighbours(train: Embedded, samples: Embedded, folder: Path) -> None:
     shown, columns = samples.images[:rows], min(columns, len(train.images))
     indices, _ = nearest_neighbours(shown, train.images, k=columns)
     pictures = np.concatenate([shown[:, None], train.images[indices]], axis=1)
-    plots.save_interpolation(pictures, folder / "neighbours.png")
+    title = "first column: generated; then the nearest training images"
+    plots.save_interpolation(pictures, folder / "neighbours.png", title=title)
 
 
 def refusal(name: str, shape: tuple[int, ...]) -> str:

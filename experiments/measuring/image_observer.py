@@ -39,7 +39,8 @@ def observe(config: Config, source: Source, gan: GAN, *, kind: str) -> Observer:
 
     def grid(state, given: tuple[tuple[Array, ...], int], path: Path) -> None:
         (inputs, columns) = given
-        plots.save_grid(jax.device_get(generate(state, *inputs)), path, columns=columns)
+        images, title = jax.device_get(generate(state, *inputs)), f"after step {int(state.step):,}"
+        plots.save_grid(images, path, columns=columns, title=title)
 
     def draw(state, path: Path) -> None:
         grid(state, inputs, path)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan_jax.plots.pixels import STRIP
+
 MOST_BYTES = 450_000  # of all pictures over training together
 MOST_SOUND = 1_500_000  # of a file of sounds
 MOST_FRAMES = 40
@@ -42,6 +44,8 @@ def of_file(path: Path) -> Picture | None:
         with Image.open(path, formats=("png",)) as image:
             if image.width * image.height > MOST_PIXELS:
                 return None
+            if image.info.get("Title") and image.height > STRIP:  # the page has words of its own
+                image = image.crop((0, STRIP, image.width, image.height))
             pixels = np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

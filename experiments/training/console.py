@@ -2,11 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
-
-from experiments.command.program import UserError
 
 SHOWN = ("d_loss", "g_loss", "dis_acc", "gan_acc", "modes", "high_quality")
 
@@ -86,29 +83,3 @@ def _whatever_becomes_of_it() -> Iterator[None]:
         raise
     except (OSError, ValueError):  # a stream that is closed raises ValueError
         pass
-
-
-@contextlib.contextmanager
-def tensorboard(folder: Path, wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Give a function that writes a record as TensorBoard events, or one that does nothing.
-
-    Raises:
-      UserError: tensorboardX is not installed.
-    """
-    if not wanted:
-        yield lambda record: None
-        return
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise UserError(
-            "--tensorboard needs tensorboardX: pip install 'gan_jax[tensorboard]'"
-        ) from error
-    with SummaryWriter(str(folder / "tensorboard")) as writer:
-
-        def write(record: Mapping[str, Any]) -> None:
-            for name, value in record.items():
-                if isinstance(value, float) and name != "seconds":
-                    writer.add_scalar(name, value, record["step"])
-
-        yield write

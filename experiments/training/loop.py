@@ -16,10 +16,11 @@ from experiments.record import run_folder
 from experiments.record.program_of_run import program_of
 from experiments.record.run_folder import RunFolder
 from experiments.training.chunk import Compiled, assemble
-from experiments.training.console import Console, tensorboard
+from experiments.training.console import Console
 from experiments.training.divergence import DivergedError
 from experiments.training.report import Report
 from experiments.training.run import Run
+from experiments.training.sinks import tensorboard
 from gan_jax import parallel
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.types import Batch
@@ -77,12 +78,20 @@ def open_run(task: Task, compiled: Compiled, data: Batch, quiet: bool = False) -
     with (
         _folder(task) as folder,
         Checkpoints(folder.checkpoints) as checkpoints,
-        tensorboard(folder.path, config.tensorboard) as write_events,
+        tensorboard(folder.path, config.tensorboard) as sink,
     ):
         observer = task.experiment.observe(config, task.source, task.gan)
         console = Console(config.num_steps, quiet or not writes, silent=not writes)
-        report = Report(folder, observer, console, write_events, compiled.images_per_step)
+        report = Report(folder, observer, console, sink, compiled.images_per_step, _title(task))
         yield Run(task, compiled, data, checkpoints, report)
+
+
+def _title(task: Task) -> str:
+    config = task.config
+    return (
+        f"{task.experiment.name}: {config.dataset}, {config.network}, {config.loss}, "
+        f"{config.update}, seed {config.seed}"
+    )
 
 
 def next_chunk(config: Config, step: int) -> int:

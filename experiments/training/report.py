@@ -1,12 +1,11 @@
 """What a run tells of itself: its log, pictures and measurements in the folder, and lines for whoever watches."""
 
-from collections.abc import Callable
-
 from experiments.command import devices
 from experiments.command.experiment import Observer, Record
 from experiments.record.run_folder import RunFolder
 from experiments.training.console import Console
 from experiments.training.progress import LogSums, Progress
+from experiments.training.sinks import Sink
 from gan_jax import plots
 from gan_jax.types import GANState
 
@@ -25,11 +24,12 @@ class Report:
         folder: RunFolder,
         observer: Observer,
         console: Console,
-        write_events: Callable[[Record], None],
+        sink: Sink,
         images_per_step: int,
+        title: str = "",
     ) -> None:
         self.folder, self.console = folder, console
-        self._observer, self._write_events = observer, write_events
+        self._observer, self._sink, self._title = observer, sink, title
         self._images_per_step = images_per_step
         self._is_writer = devices.is_writer()
         self.last_record: Record = {}
@@ -49,7 +49,7 @@ class Report:
         }
         progress.metrics_length = self.folder.append_metrics(record)
         self.last_record = record
-        self._write_events(record)
+        self._sink.numbers(record)
         self.console.log(record)
         warning = self._observer.warn(record)
         if warning:
@@ -59,6 +59,7 @@ class Report:
         """Draw the samples of a step."""
         if self._is_writer:
             self._observer.draw(devices.local(state), self.folder.sample(step))
+            self._sink.picture(step, self.folder.sample(step))
 
     def measure(self, step: int, state: GANState) -> float | None:
         """Measure the samples of a step and note it; None where there is nothing to measure, or nobody to note it."""
@@ -82,7 +83,7 @@ class Report:
             return
         records = self.folder.read_metrics()
         if records:
-            plots.save_curves(records, self.folder.path / "curves.png")
+            plots.save_curves(records, self.folder.path / "curves.png", title=self._title)
         plots.save_animation(self.folder.sample_pictures(), self.folder.path / "progress.gif")
         self._observer.finish(devices.local(state), self.folder.path)
         self._say_best()

@@ -118,7 +118,9 @@ def _add_images_axis(axes, steps, images) -> None:
         _short_numbers(top.xaxis)
 
 
-def save_curves(records: Sequence[Mapping[str, float | None]], path: str | os.PathLike) -> None:
+def save_curves(
+    records: Sequence[Mapping[str, float | None]], path: str | os.PathLike, *, title: str = ""
+) -> None:
     """Save the curves of a run: losses, balance, mean logits, gradient norms.
 
     Long curves are shown as a moving average over a fortieth of their length, with the raw values pale
@@ -131,6 +133,7 @@ def save_curves(records: Sequence[Mapping[str, float | None]], path: str | os.Pa
         d_loss, g_loss, d_accuracy, g_accuracy, dis_acc, gan_acc, real_logits, fake_logits, d_grad_norm,
         g_grad_norm.
       path: where; the extension names the format (png, svg, pdf).
+      title: the recipe in a line, above; "" for none.
 
     Raises:
       ValueError: if there are no records, or one has no "step".
@@ -141,6 +144,8 @@ def save_curves(records: Sequence[Mapping[str, float | None]], path: str | os.Pa
     steps, images = _column(records, "step"), _column(records, "images")
     figure = new_figure(10, 7)
     panels = figure.subplots(2, 2, sharex=True)
+    if title:
+        figure.suptitle(title, fontsize=11, x=0.02, ha="left")
     for axes, (title, lines) in zip(panels.flat, PANELS.items(), strict=True):
         _draw_panel(axes, records, steps, title, lines)
     for top, bottom in zip(*panels, strict=True):
@@ -189,6 +194,7 @@ def save_lines(
     y_label: str,
     title: str = "",
     log_y: bool = False,
+    errors: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
     """Save labelled curves in one panel.
 
@@ -201,6 +207,7 @@ def save_lines(
       y_label: what y is, with its unit.
       title: a sentence above, or "".
       log_y: a logarithmic y axis.
+      errors: label -> half the length of each point's error bar [N], of those curves that have some.
 
     Raises:
       ValueError: if there is no series, or x and y of one differ in length.
@@ -216,7 +223,8 @@ def save_lines(
         if np.ndim(x) != 1 or np.shape(x) != np.shape(y):
             raise ValueError(f"x and y of {label!r} must be [N], got {np.shape(x)}, {np.shape(y)}")
         style = {"color": CYCLE[index % len(CYCLE)], "linestyle": DASHES[index % len(DASHES)]}
-        axes.plot(x, y, label=label, linewidth=1.8, **style)
+        bars = (errors or {}).get(label)
+        axes.errorbar(x, y, yerr=bars, label=label, linewidth=1.8, capsize=3, **style)
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_title(title, loc="left", fontsize=11)
     axes.legend(frameon=False, fontsize=9)

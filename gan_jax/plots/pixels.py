@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from gan_jax.plots.files import picture_format, write_atomically
 
 GUTTER_LEVEL = 255  # of 255: the colour between the images of a grid, and of the cells left empty
+STRIP = 26  # pixels: of the title above a grid
 GRID_WIDTH = 600  # pixels: small images are enlarged to about this width
 MAX_FRAMES = 60
 LAST_FRAME_MILLISECONDS = 2000
@@ -57,7 +58,9 @@ def grid(images: ArrayLike, columns: int = 5, gutter: int = 1) -> np.ndarray:
     return np.pad(tiled, ((gutter, 0), (gutter, 0), (0, 0)), constant_values=GUTTER_LEVEL)
 
 
-def save_grid(images: ArrayLike, path: str | os.PathLike, *, columns: int = 5) -> None:
+def save_grid(
+    images: ArrayLike, path: str | os.PathLike, *, columns: int = 5, title: str = ""
+) -> None:
     """Save `grid(images, columns)` as a picture about 600 pixels wide.
 
     Small images are enlarged by a whole factor without interpolation: every pixel seen was generated.
@@ -66,6 +69,7 @@ def save_grid(images: ArrayLike, path: str | os.PathLike, *, columns: int = 5) -
       images: [N, H, W, C], C 1 or 3: uint8, or floats in [-1, 1].
       path: where; the extension names the format (".png" keeps the pixels exactly).
       columns: images per row.
+      title: a few words in a strip of `STRIP` pixels above the grid, which a .png says of itself, too; "" for none.
 
     Raises:
       ValueError: as `grid`.
@@ -76,7 +80,31 @@ def save_grid(images: ArrayLike, path: str | os.PathLike, *, columns: int = 5) -
     scale = max(1, round(GRID_WIDTH / tiled.shape[1]))
     tiled = tiled.repeat(scale, axis=0).repeat(scale, axis=1)
     picture = Image.fromarray(tiled[..., 0] if tiled.shape[-1] == 1 else tiled)
-    write_atomically(path, lambda file: picture.save(file, format=picture_format(path)))
+    kept = {}
+    if title:
+        picture = _titled(picture, title)
+        kept = {"pnginfo": _png_title(title)} if picture_format(path) == "png" else {}
+    write_atomically(path, lambda file: picture.save(file, format=picture_format(path), **kept))
+
+
+def _titled(picture, title: str):
+    """Put a strip with words above a picture."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    white = 255 if picture.mode == "L" else (255,) * 3
+    titled = Image.new(picture.mode, (picture.width, picture.height + STRIP), white)
+    titled.paste(picture, (0, STRIP))
+    black = 0 if picture.mode == "L" else (0,) * 3
+    ImageDraw.Draw(titled).text((6, 5), title, fill=black, font=ImageFont.load_default(14))
+    return titled
+
+
+def _png_title(title: str):
+    from PIL import PngImagePlugin
+
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("Title", title)
+    return info
 
 
 def save_picture(image: ArrayLike, path: str | os.PathLike) -> None:
@@ -96,12 +124,13 @@ def save_picture(image: ArrayLike, path: str | os.PathLike) -> None:
     write_atomically(path, lambda file: picture.save(file, format=picture_format(path)))
 
 
-def save_interpolation(walks: ArrayLike, path: str | os.PathLike) -> None:
+def save_interpolation(walks: ArrayLike, path: str | os.PathLike, *, title: str = "") -> None:
     """Save latent walks as a grid, one walk per row.
 
     Args:
       walks: [R, C, H, W, channels]: R walks of C images each, uint8 or floats in [-1, 1].
       path: where.
+      title: as of `save_grid`.
 
     Raises:
       ValueError: if `walks` has another shape, or as `grid`.
@@ -109,7 +138,7 @@ def save_interpolation(walks: ArrayLike, path: str | os.PathLike) -> None:
     walks = np.asarray(walks)
     if walks.ndim != 5 or 0 in walks.shape:
         raise ValueError(f"walks must have shape [R, C, H, W, channels], got {walks.shape}")
-    save_grid(walks.reshape(-1, *walks.shape[2:]), path, columns=walks.shape[1])
+    save_grid(walks.reshape(-1, *walks.shape[2:]), path, columns=walks.shape[1], title=title)
 
 
 def _open_frame(frame):

@@ -18,6 +18,7 @@ def save_scatter(
     *,
     decision: Callable[[np.ndarray], np.ndarray] | np.ndarray | None = None,
     extent: float | Sequence[float],
+    title: str = "",
 ) -> None:
     """Save real and generated points of the plane over what D thinks of each place.
 
@@ -27,8 +28,10 @@ def save_scatter(
       path: where; the extension names the format (png, svg, pdf).
       decision: D's probability that a point is real: a function from points [K, 2] to [K] (called once with
         200 x 200 points), or its values [rows, columns] on an even grid over `extent`, lowest y first. None
-        leaves the background white. The line marks probability 0.5.
+        leaves the background white. The shades span its own range, which the bar beside it tells; the line marks
+        probability 0.5.
       extent: (x_min, x_max, y_min, y_max), or one number r for the square [-r, r]^2.
+      title: a few words above.
 
     Raises:
       ValueError: if a set of points is not [N, 2], the extent is empty, or `decision` has the wrong shape.
@@ -44,6 +47,8 @@ def save_scatter(
         raise ValueError(f"extent must be (x_min, x_max, y_min, y_max), got {extent}")
     figure = new_figure(6.6, 1 + 5.2 * float(np.clip((y_max - y_min) / (x_max - x_min), 0.3, 2)))
     axes = figure.subplots()
+    if title:
+        figure.suptitle(title, fontsize=10, x=0.02, ha="left")
     if decision is not None:
         _draw_decision(figure, axes, decision, (x_min, x_max, y_min, y_max))
     low, high = np.array([x_min, y_min]), np.array([x_max, y_max])
@@ -84,7 +89,10 @@ def _draw_decision(figure, axes, decision, extent) -> None:
         )
     values = values.astype(np.float64)
     colours = LinearSegmentedColormap.from_list("", [GENERATED_SHADE, "#FFFFFF", REAL_SHADE])
-    shades = {"cmap": colours, "vmin": 0.0, "vmax": 1.0, "shading": "gouraud", "rasterized": True}
+    low, high = float(values.min()), float(values.max())
+    if high - low < 0.01:  # a flat surface: no shade of it means anything
+        low, high = low - 0.005, high + 0.005
+    shades = {"cmap": colours, "vmin": low, "vmax": high, "shading": "gouraud", "rasterized": True}
     mesh = axes.pcolormesh(x, y, values, **shades)
     figure.colorbar(mesh, ax=axes, shrink=0.75, label="D's probability that a point is real")
     if values.min() < 0.5 < values.max():

@@ -182,7 +182,7 @@ def players(*arguments):
     with flagsaver.flagsaver():
         flags.FLAGS(["program", "--network=unrolled", *arguments])
         config = configs.from_flags()
-        return NETWORKS[config.network](game._options(config, (28, 28, 3)))
+        return NETWORKS[config.network](game._options(config, (28, 28, 3), 0))
 
 
 @pytest.mark.parametrize(("d_width", "base"), [(0.25, 2), (0.5, 4), (1, 8)])

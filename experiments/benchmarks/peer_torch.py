@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 SLOPE = 0.2
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Generator(nn.Module):
@@ -55,22 +56,33 @@ def make_runner(
     num_steps: int,
     *,
     compiled: bool = False,
+    graphs: bool = False,
     bfloat16: bool = False,
     channels_last: bool = False,
 ) -> tuple[Callable[[], None], tuple[int, int]]:
-    """Give a function that takes `num_steps` steps, and both players' numbers of trainable weights."""
+    """Give a function that takes `num_steps` steps, and both players' numbers of trainable weights.
+
+    Args:
+      batch: images of one batch.
+      num_steps: in one call.
+      compiled: whether the networks go through `torch.compile`.
+      graphs: whether they are replayed as CUDA graphs, too; on a CPU that is the same as `compiled`.
+      bfloat16: whether autocast chooses bfloat16.
+      channels_last: the layout of weights and images.
+    """
     torch.manual_seed(0)
-    generator, discriminator = Generator(), Discriminator()
+    generator, discriminator = Generator().to(DEVICE), Discriminator().to(DEVICE)
     sizes = tuple(sum(p.numel() for p in net.parameters()) for net in (generator, discriminator))
     if channels_last:
         generator = generator.to(memory_format=torch.channels_last)
         discriminator = discriminator.to(memory_format=torch.channels_last)
     optimizers = [_adam(net) for net in (generator, discriminator)]
     pixels = np.random.default_rng(0).integers(0, 256, (1000, 1, 28, 28), dtype=np.uint8)
-    data = torch.from_numpy(pixels)
+    data = torch.from_numpy(pixels).to(DEVICE)
+    mode = "reduce-overhead" if graphs else "default"
     g, d = (
-        (torch.compile(generator), torch.compile(discriminator))
-        if compiled
+        (torch.compile(generator, mode=mode), torch.compile(discriminator, mode=mode))
+        if compiled or graphs
         else (generator, discriminator)
     )
 
@@ -79,8 +91,8 @@ def make_runner(
         return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
     def step() -> None:
-        real = (data[torch.randint(len(data), (batch,))].float() - 127.5) / 127.5
-        latents = torch.randn(batch, 100)
+        real = (data[torch.randint(len(data), (batch,), device=DEVICE)].float() - 127.5) / 127.5
+        latents = torch.randn(batch, 100, device=DEVICE)
         generator.eval()
         with torch.no_grad():
             fake = g(latents)
@@ -96,9 +108,11 @@ def make_runner(
         discriminator.requires_grad_(True)
 
     def run() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat16):
             for _ in range(num_steps):
                 step()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
 
     return run, sizes
 

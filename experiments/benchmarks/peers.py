@@ -64,6 +64,7 @@ def _torch(batch: int, steps: int):
         "torch eager": {},
         "torch eager, channels last": {"channels_last": True},
         "torch compiled": {"compiled": True},
+        "torch compiled, CUDA graphs": {"graphs": True},
         "torch bfloat16, channels last": {"bfloat16": True, "channels_last": True},
     }
     wanted = {name: options for name, options in variants.items() if _wanted(name)}
@@ -72,6 +73,8 @@ def _torch(batch: int, steps: int):
     except ImportError:
         print("PyTorch is not installed: left out")
         return
+    if peer_torch.DEVICE == "cpu":
+        wanted = {name: options for name, options in wanted.items() if "graphs" not in options}
     for name, options in wanted.items():
         run, sizes = peer_torch.make_runner(batch, steps, **options)
         _check_weights(name, sizes)

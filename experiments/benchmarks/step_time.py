@@ -2,8 +2,8 @@
 
     python -m experiments.benchmarks.step_time [--batch_sizes=8,64] [--rules=article,alternating,one_stage]
 
-The floor is the time that the step's matrix products would take at the best rate which a large square product reaches
-in the same run. Prints a table and one line of JSON.
+The floor is the time that the step's matrix products would take at the best rate which a large square product of
+float32 reaches in the same run. Prints a table and one line of JSON.
 """
 
 from absl import flags
@@ -12,12 +12,15 @@ from experiments.command import program
 
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["8", "64"], "batch sizes to time")
 RULES = flags.DEFINE_list("rules", ["article", "alternating", "one_stage"], "update rules to time")
+DTYPE = flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "type of the computation")
 REPETITIONS = flags.DEFINE_integer("repetitions", 7, "measured rounds", 1, 1000)
 STEPS = flags.DEFINE_integer("images_per_call", 80, "images in one timed call, about", 1, 10**6)
 
 
 def main() -> int:
     """Time and report."""
+    import jax.numpy as jnp
+
     from experiments.benchmarks import article_game as game
     from experiments.benchmarks.timing import interleave, report
 
@@ -27,7 +30,7 @@ def main() -> int:
         raise program.UserError(
             f"--rules: unknown {', '.join(sorted(unknown))}; there are {', '.join(game.RULES)}"
         )
-    gan = game.build()
+    gan = game.build(dtype=jnp.dtype(DTYPE.value))
     rows, peaks = [], [game.gemm_peak()]
     for batch in batches:
         num_steps = max(1, STEPS.value // batch)
@@ -50,7 +53,7 @@ def main() -> int:
                     "images_per_second": batch / median,
                 }
             )
-    report("step time, the article's networks, float32", rows, gemm_gflops=max(peaks) / 1e9)
+    report(f"step time, the article's networks, {DTYPE.value}", rows, gemm_gflops=max(peaks) / 1e9)
     return 0
 
 

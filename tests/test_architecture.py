@@ -26,6 +26,7 @@ GAME = {
     "penalties": {"types"},
     "sampling": {"types"},
     "rejection": {"types"},
+    "augmentations": {"types"},
     "objectives": {"types", "penalties"},
     "gradients": {"types", "sampling", "objectives"},
     "steps": {"types", "sampling", "gradients"},

@@ -12,6 +12,7 @@ from experiments.command.program import UserError
 WEIGHED = vocabulary.names("rules", "WEIGHED")
 CROSS_ENTROPIES = vocabulary.names("losses", "CROSS_ENTROPIES")
 PENALTIES = vocabulary.names("penalties", "PENALTIES")
+AUGMENTATIONS = vocabulary.names("augmentations", "AUGMENTATIONS")
 
 # Flags that say where things lie or how they are shown; a run may be resumed with others.
 INCIDENTAL = (
@@ -101,6 +102,7 @@ class _Shared:
     group_by: str = ""
     data_cache: str = ""
     conditional: bool = False
+    augment: str = ""
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.
@@ -154,6 +156,18 @@ def to_flagfile(config: Config) -> str:
         elif value is not None:
             lines.append(f"--{name}={value}")
     return "\n".join(lines) + "\n"
+
+
+def augmentations(text: str) -> tuple[str, ...]:
+    """Read names of augmentations, as in "translation,cutout"; "" is none.
+
+    Raises:
+      ValueError: the library has none of a name.
+    """
+    names = tuple(text.split(",")) if text else ()
+    if unknown := [name for name in names if name not in AUGMENTATIONS]:
+        raise ValueError(f"{unknown[0]!r} is none: choose from {', '.join(AUGMENTATIONS)}")
+    return names
 
 
 def hidden_widths(text: str) -> tuple[int, ...]:

@@ -6,14 +6,21 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.command.config import CROSS_ENTROPIES, PENALTIES, Config, hidden_widths
+from experiments.command.config import (
+    CROSS_ENTROPIES,
+    PENALTIES,
+    Config,
+    augmentations,
+    hidden_widths,
+)
 from experiments.command.program import UserError
 from gan_jax import losses, optimizers, penalties, rules
+from gan_jax.augmentations import in_turn
 from gan_jax.models import NETWORKS
 from gan_jax.models.options import PlayerOptions
 from gan_jax.networks import from_linen
 from gan_jax.steps import init_state
-from gan_jax.types import GAN, AdversarialLoss, Batch, Penalty, Rule
+from gan_jax.types import GAN, AdversarialLoss, Augment, Batch, Penalty, Rule
 
 
 def build_gan(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
@@ -35,6 +42,7 @@ def build_gan(config: Config, sample_shape: tuple[int, ...], num_classes: int = 
         d_tx=_optimizer(config, config.d_lr),
         loss=_loss(config),
         latent_dim=config.latent_dim,
+        augment=_augment(config, sample_shape),
         penalties=_penalties(config),
         ema_half_life_images=config.ema_half_life_images,
         n_dis=config.n_dis,
@@ -75,6 +83,16 @@ def _penalties(config: Config) -> tuple[Penalty, ...]:
         for name, weight in weights.items()
         if weight is not None
     )
+
+
+def _augment(config: Config, sample_shape: tuple[int, ...]) -> Augment | None:
+    if not config.augment:
+        return None
+    if len(sample_shape) != 3:
+        raise UserError(
+            f"--augment={config.augment} is of images, samples have shape {sample_shape}: leave it out"
+        )
+    return in_turn(augmentations(config.augment))
 
 
 def _loss(config: Config) -> AdversarialLoss:

@@ -6,7 +6,7 @@ import os
 from absl import flags
 
 from experiments.command import own_data, usage, vocabulary
-from experiments.command.config import hidden_widths
+from experiments.command.config import AUGMENTATIONS, augmentations, hidden_widths
 
 LOSSES = vocabulary.names("losses", "LOSSES")
 UPDATES = vocabulary.names("rules", "RULES")
@@ -27,6 +27,14 @@ def _float(name: str, default: float | None, help_: str, low: float = 0.0, high:
         raise flags.ValidationError(f"must be finite, at least {low:g}{upper}")
 
     flags.register_validator(name, check)
+
+
+def _are_augmentations(value: str) -> bool:
+    try:
+        augmentations(value)
+    except ValueError as error:
+        raise flags.ValidationError(str(error)) from error
+    return True
 
 
 def _hidden(name: str, player: str) -> None:
@@ -98,6 +106,11 @@ def _define_game() -> None:
         _float(
             name, None, f"weight of a penalty on D, averaged over the batch; unset: none. {said}"
         )
+    flags.DEFINE_string(
+        "augment", "", f"what D sees of images is changed at random, for small data sets: {', '.join(AUGMENTATIONS)}, "
+        "several separated by commas; empty: nothing"
+    )  # fmt: skip
+    flags.register_validator("augment", _are_augmentations)
     flags.DEFINE_enum("update", "alternating", UPDATES, "how the players take turns")
     _float(
         "update_weight", None, "weight in the equation of an update: gamma of consensus, lambda of "

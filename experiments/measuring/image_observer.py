@@ -5,18 +5,21 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments.command.config import Config
 from experiments.command.experiment import Observer, Source, run_keys
 from experiments.measuring import monitor
 from experiments.measuring.class_rows import class_rows
 from gan_jax import plots
+from gan_jax.data import Dataset
 from gan_jax.evaluation import balance
 from gan_jax.sampling import as_signed, sample, sample_latents
-from gan_jax.types import GAN, Array, GANState
+from gan_jax.types import GAN, Array, Batch, GANState, Images, Labels, Logits, Metrics
 
 GRID = 25  # samples of a picture, 5x5 as in the tutorial
 HELD_OUT = 100  # images on which the balance is watched
+LOGITS = ("train_logits", "unseen_logits", "generated_logits")  # what D thinks of each, on average
 
 
 def observe(config: Config, source: Source, gan: GAN, *, kind: str) -> Observer:
@@ -46,11 +49,11 @@ def observe(config: Config, source: Source, gan: GAN, *, kind: str) -> Observer:
         grid(state, inputs, path)
 
     def watch(state) -> dict[str, float]:
-        dis_acc, gan_acc = judge(state)
-        return {"dis_acc": float(dis_acc), "gan_acc": float(gan_acc)}
+        return {name: float(number) for name, number in judge(state).items()}
 
     def warn(record: dict) -> str | None:
-        return balance.balance_warning(record["dis_acc"], record["gan_acc"])
+        lead = balance.balance_warning(record["dis_acc"], record["gan_acc"])
+        return lead or balance.overfitting_warning(*(record[name] for name in LOGITS))
 
     def finish(state, folder: Path) -> None:
         grid(state, all_inputs, folder / "samples.png")
@@ -60,22 +63,41 @@ def observe(config: Config, source: Source, gan: GAN, *, kind: str) -> Observer:
     return Observer(draw, watch, warn, finish, *number)
 
 
-def _judge(
-    config: Config, source: Source, gan: GAN
-) -> Callable[[GANState], tuple[jax.Array, jax.Array]]:
-    """Make the function that weighs D against G on held-out images, and on generated ones that wear their labels."""
+def _judge(config: Config, source: Source, gan: GAN) -> Callable[[GANState], Metrics]:
+    """Make the function that weighs D against G on held-out images, and on generated ones that wear their labels.
+
+    D's overfitting is the mean logit of training images less that of unseen ones, some evenly from all of each.
+    """
     latents = sample_latents(run_keys(config.seed).watch, HELD_OUT, config.latent_dim)
-    held_out = source.held_out
-    real = as_signed(jnp.asarray(held_out.images[:HELD_OUT]))
-    labels = jnp.asarray(held_out.labels[:HELD_OUT]) if config.conditional else None
+    first = _some(source.held_out, slice(HELD_OUT), config)
+    spread = [_some(part, _evenly(len(part.images)), config) for part in source]
 
     @jax.jit
-    def judge(state: GANState) -> tuple[jax.Array, jax.Array]:
+    def judge(state: GANState) -> Metrics:
         params, model_state, _ = state.discriminator
+
+        def logits(images: Images, labels: Labels | None) -> Logits:
+            return gan.discriminator.apply(params, model_state, images, labels, train=False)[0]
+
+        labels = first.labels
         of_latents = latents if labels is None else latents[: len(labels)]
-        fake = sample(gan, state, of_latents, labels, ema=False)
-        real_logits, _ = gan.discriminator.apply(params, model_state, real, labels, train=False)
-        fake_logits, _ = gan.discriminator.apply(params, model_state, fake, labels, train=False)
-        return balance.dis_acc(real_logits, fake_logits), balance.gan_acc(fake_logits)
+        fake = logits(sample(gan, state, of_latents, labels, ema=False), labels)
+        train, unseen = (jnp.mean(logits(as_signed(images), of)) for images, of in spread)
+        return {
+            "dis_acc": balance.dis_acc(logits(as_signed(first.images), labels), fake),
+            "gan_acc": balance.gan_acc(fake),
+            "d_overfit": train - unseen,
+            **dict(zip(LOGITS, (train, unseen, jnp.mean(fake)), strict=True)),
+        }
 
     return judge
+
+
+def _some(dataset: Dataset, which: slice | np.ndarray, config: Config) -> Batch:
+    labels = jnp.asarray(dataset.labels[which]) if config.conditional else None
+    return Batch(jnp.asarray(dataset.images[which]), labels)
+
+
+def _evenly(num: int) -> np.ndarray:
+    """Choose HELD_OUT of so many, from the first to the last: sets may be sorted by class."""
+    return np.unique(np.linspace(0, num - 1, min(num, HELD_OUT)).round().astype(int))

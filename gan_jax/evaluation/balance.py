@@ -19,6 +19,8 @@ from gan_jax.types import Array, Logits
 # A player leads clearly from here. Trained towards targets of 0.9 and 0.1, a D that separates perfectly
 # shows dis_acc = 0.9 and gan_acc = 0.1: the limits lie inside, so that they are reached with such targets too.
 LEAD = 0.85
+# D overfits clearly from here, as a share of the way from training to generated images' logits.
+OVERFIT = 0.5
 # A classifier is sure of a sample from here.
 SURE = 0.9
 
@@ -99,6 +101,30 @@ def balance_warning(dis_acc: float, gan_acc: float) -> str | None:
             "If it lasts: raise D's learning rate or its steps per step of G, or weaken D's dropout or R1."
         )
     return None
+
+
+def overfitting_warning(train: float, unseen: float, fake: float) -> str | None:
+    """Say in words when D knows its training images by heart.
+
+    The heuristic r_v = (train - unseen) / (train - fake) is 0 for a D that takes unseen images for training images, and
+    1 for one that takes them for generated ones. D overfits clearly from 0.5 on.
+
+    Args:
+      train: mean logit of training images.
+      unseen: mean logit of real images that D was not trained on.
+      fake: mean logit of generated images.
+
+    Returns:
+      A sentence with the numbers and remedies, or None.
+
+    Reference: Karras et al. 2020, equation 1, arXiv:2006.06676.
+    """
+    if not train > unseen or not train > fake or train - unseen < OVERFIT * (train - fake):
+        return None
+    return (
+        f"D overfits: mean logits of training images {train:.2f}, unseen ones {unseen:.2f}, generated ones {fake:.2f}: "
+        "it teaches G which images it has seen. If it lasts: --augment=translation, more R1, a smaller D, fewer steps."
+    )
 
 
 def class_balance(

@@ -16,6 +16,7 @@ from gan_jax.evaluation.balance import (
     classifier_score,
     dis_acc,
     gan_acc,
+    overfitting_warning,
     unsure,
 )
 
@@ -144,3 +145,23 @@ def test_a_classifier_is_sure_from_nine_in_ten():
     found = unsure([[[0.9, 0.1], [0.5, 0.5]], [[0.1, 0.89], [0, 1]]])
     assert found.tolist() == [[False, True], [True, False]]
     assert unsure([[0.6, 0.4]], sure=0.6).tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("train", "unseen", "fake", "warned"),
+    [
+        (2.0, 1.7, -1.3, False),  # a tenth of the way
+        (2.0, 0.36, -1.3, False),
+        (2.0, 0.34, -1.3, True),  # more than half of it
+        (2.0, -3.0, -1.0, True),
+        (1.0, 1.5, -1.0, False),  # unseen images look better
+        (-2.0, -3.0, -1.0, False),  # generated ones look best: another trouble
+        (0.0, 0.0, 0.0, False),
+        (math.nan, 0.0, 0.0, False),
+    ],
+)
+def test_d_overfits_where_unseen_images_look_more_like_generated_ones(train, unseen, fake, warned):
+    said = overfitting_warning(train, unseen, fake)
+    assert (said is not None) == warned
+    if warned:
+        assert f"training images {train:.2f}, unseen ones {unseen:.2f}" in said

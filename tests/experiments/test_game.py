@@ -9,6 +9,7 @@ from tiny import quick_jit
 
 from experiments.command import config as configs
 from experiments.command import game, shared_flags
+from experiments.command.program import UserError
 
 shared_flags.define_flags()
 STEPS = 6
@@ -42,3 +43,23 @@ def test_a_warm_up_lets_the_generators_rate_rise_and_no_other(schedule):
     np.testing.assert_allclose(g_warm, rise * g_plain, rtol=1e-5)
     np.testing.assert_array_equal(d_warm, d_plain)
     np.testing.assert_allclose(g_plain[0], 2e-4, rtol=1e-5)
+
+
+def test_d_sees_augmented_images_where_that_is_asked_for_and_points_have_none():
+    def build(shape, *arguments):
+        with flagsaver.flagsaver():
+            flags.FLAGS(["program", "--network=mlp", *arguments])
+            return game.build_gan(configs.from_flags(), shape)
+
+    x = np.ones((2, 8, 8, 1), np.float32)
+    assert build((8, 8, 1)).augment is None
+    changed = build((8, 8, 1), "--augment=cutout").augment(jax.random.key(0), x)
+    assert set(np.unique(changed)) == {0.0, 1.0}
+    with pytest.raises(
+        UserError, match=r"--augment=cutout is of images, samples have shape \(2,\)"
+    ):
+        build((2,), "--augment=cutout")
+    with pytest.raises(
+        flags.IllegalFlagValueError, match="'color' is none: choose from colour, tr"
+    ):
+        build((8, 8, 1), "--augment=color")

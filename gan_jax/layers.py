@@ -5,6 +5,8 @@ checkpoint moves between machines. `gan_jax.convolution` tells how they are comp
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -169,3 +171,21 @@ def _mix(
     words = (words ^ (words >> 16)) * np.uint32(0x7FEB352D)
     words = (words ^ (words >> 15)) * np.uint32(0x846CA68B)
     return words ^ (words >> 16)
+
+
+def normed(layer: nn.Module, *, on: bool, train: bool) -> Callable[[Array], Array]:
+    """Divide a layer's kernel by an estimate of its largest singular value, if that is asked for.
+
+    The estimate is one step of the power method in each training pass, from where the last one ended; its vectors are
+    the module's model state. Parameters keep their names.
+
+    Args:
+      layer: with parameters of its own.
+      on: whether to divide.
+      train: whether to renew the estimate.
+
+    Reference: Miyato et al. 2018, section 2.1 and appendix A, arXiv:1802.05957.
+    """
+    if not on:
+        return layer
+    return partial(nn.SpectralNorm(layer, name=f"{layer.name}_spectrum"), update_stats=train)

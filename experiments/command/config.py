@@ -86,6 +86,7 @@ class _Shared:
     g_hidden: str = ""
     d_hidden: str = ""
     image_layer: str = "conv"
+    spectral_norm: bool = False
     optimizer: str = "adam"
     update_weight: float | None = None
     lookahead_steps: int = 5

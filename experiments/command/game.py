@@ -73,6 +73,7 @@ def _options(config: Config, sample_shape: tuple[int, ...], num_classes: int) ->
         dtype=jnp.dtype(config.dtype),
         image_layer=config.image_layer,
         num_classes=num_classes,
+        spectral_norm=config.spectral_norm,
     )
 
 
@@ -101,14 +102,27 @@ def _loss(config: Config) -> AdversarialLoss:
     return losses.LOSSES[config.loss]()
 
 
-def _optimizer(config: Config, lr: float, warmup_steps: int = 0) -> optax.GradientTransformation:
+def learning_rates(config: Config, step: int) -> tuple[float, float]:
+    """Give both players' learning rates after so many steps, G's first."""
+    schedules = (
+        _schedule(config, config.g_lr, config.g_warmup_steps),
+        _schedule(config, config.d_lr),
+    )
+    return tuple(float(each(step)) if callable(each) else each for each in schedules)
+
+
+def _schedule(config: Config, lr: float, warmup_steps: int = 0) -> optax.ScalarOrSchedule:
+    """Make a player's learning rate, which counts steps."""
     schedule = {
         "constant": lambda: lr,
         "linear": lambda: optax.linear_schedule(lr, 0.0, config.num_steps),
         "cosine": lambda: optax.cosine_decay_schedule(lr, config.num_steps),
     }[config.lr_schedule]()
-    if warmup_steps:
-        schedule = _warmed_up(schedule, warmup_steps)
+    return _warmed_up(schedule, warmup_steps) if warmup_steps else schedule
+
+
+def _optimizer(config: Config, lr: float, warmup_steps: int = 0) -> optax.GradientTransformation:
+    schedule = _schedule(config, lr, warmup_steps)
     if (updates := choose_rule(config).updates) > 1:
         schedule = _counting_steps(schedule, updates)
     return optimizers.OPTIMIZERS[config.optimizer](

@@ -87,6 +87,11 @@ def _define_networks() -> None:
         False,
         "tell both players the classes of the samples: G draws the class that it is asked for",
     )
+    flags.DEFINE_bool(
+        "spectral_norm",
+        False,
+        "divide each of D's layers by its largest singular value (dcgan, mlp)",
+    )
     flags.DEFINE_integer("latent_dim", 100, "latent variables of one sample", 1, 2**20)
     flags.DEFINE_enum("dtype", "float32", DTYPES, "type of the computation; weights stay float32")
 

@@ -41,32 +41,30 @@ class Spectrum(NamedTuple):
     residuals: np.ndarray
 
 
-def arnoldi(times: Product, like: Any, depth: int, *, key: Key) -> Krylov:
-    """Project a matrix on the Krylov space of a random vector, orthogonalised twice.
+def arnoldi(times: Product, start: Any, depth: int) -> Krylov:
+    """Project a matrix on the Krylov space of a vector, orthogonalised twice.
 
     Args:
-      times: `u -> A u`, of trees like `like`.
-      like: a tree of arrays of the shapes of a vector.
+      times: `u -> A u`, of trees like `start`.
+      start: a tree of arrays, not all zero, such as from `random_direction`.
       depth: dimension of the space and number of products; at most the number of entries is used.
-      key: draws the vector.
 
     Reference: Arnoldi 1951.
     """
-    return _project(decomp.hessenberg, times, like, depth, key)
+    return _project(decomp.hessenberg, times, start, depth)
 
 
-def lanczos(times: Product, like: Any, depth: int, *, key: Key) -> Krylov:
-    """Project a symmetric matrix on the Krylov space of a random vector; arguments as `arnoldi`.
+def lanczos(times: Product, start: Any, depth: int) -> Krylov:
+    """Project a symmetric matrix on the Krylov space of a vector; arguments as `arnoldi`.
 
     Reference: Lanczos 1950.
     """
-    return _project(decomp.tridiag_sym, times, like, depth, key)
+    return _project(decomp.tridiag_sym, times, start, depth)
 
 
-def _project(decompose: Callable, times: Product, like: Any, depth: int, key: Key) -> Krylov:
-    depth = min(depth, sum(leaf.size for leaf in jax.tree.leaves(like)))
-    project = decompose(depth, reortho="full", custom_vjp=False)
-    _, matrix, residual, _ = project(times, random_direction(key, like))
+def _project(decompose: Callable, times: Product, start: Any, depth: int) -> Krylov:
+    depth = min(depth, sum(leaf.size for leaf in jax.tree.leaves(start)))
+    _, matrix, residual, _ = decompose(depth, reortho="full", custom_vjp=False)(times, start)
     return Krylov(matrix, optax.tree.norm(residual))
 
 
@@ -81,10 +79,12 @@ def eigenvalues(krylov: Krylov, num: int, *, symmetric: bool = False) -> Spectru
     matrix, tail = np.asarray(krylov.matrix, np.float64), float(krylov.tail)
     below = np.append(np.abs(np.diag(matrix, -1)), tail)
     # Where the images lead no further, the space is closed; what follows is rounding.
-    closed = np.flatnonzero(below <= 1e-6 * max(1e-300, np.abs(matrix).max()))
+    closed = np.flatnonzero(below <= 1e-6 * max(1e-300, np.nanmax(np.abs(matrix))))
     depth = int(closed[0]) + 1 if len(closed) else len(matrix)
     matrix, tail = matrix[:depth, :depth], below[depth - 1]
-    values, vectors = np.linalg.eigh(matrix) if symmetric else np.linalg.eig(matrix)
+    values, vectors = (
+        np.linalg.eigh(0.5 * (matrix + matrix.T)) if symmetric else np.linalg.eig(matrix)
+    )
     residuals = tail * np.abs(vectors[-1]) / np.linalg.norm(vectors, axis=0)
     order = np.argsort(-np.abs(values), kind="stable")[:num]
     return Spectrum(values[order], residuals[order])

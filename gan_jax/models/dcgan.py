@@ -16,7 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.layers import Conv, ConvTranspose
+from gan_jax.layers import Conv, ConvTranspose, normed
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, image_shape, scaled
 from gan_jax.types import Array, Labels, Latents
@@ -93,26 +93,29 @@ class DCGANDiscriminator(nn.Module):
       hidden: widths of dense layers between the last map and the logit: with them D judges a whole image, without
         them it is linear in features of a few pixels.
       num_classes: classes that its labels tell of; 0 for a network without labels.
+      spectral_norm: divide each layer by its largest singular value, a convolution's kernel read as [KH * KW * I, O].
     """
 
     base: int = 64
     dtype: Any = jnp.float32
     hidden: tuple[int, ...] = ()
     num_classes: int = 0
+    spectral_norm: bool = False
 
     @nn.compact
     def __call__(self, images: Array, labels: Labels | None = None, *, train: bool) -> Array:
         """Judge images."""
-        del train  # neither dropout nor statistics
+        layer = partial(normed, on=self.spectral_norm, train=train)
         x, width = images, self.base
         for size in reversed(stages(images.shape[1:3])[:-1]):
-            x = Conv(width, (4, 4), (2, 2), dtype=self.dtype, name=f"down_{_name(size)}")(x)
+            x = layer(Conv(width, (4, 4), (2, 2), dtype=self.dtype, name=f"down_{_name(size)}"))(x)
             x = nn.leaky_relu(x, 0.2)
             width *= 2
         x = x.reshape(images.shape[0], -1)
         for number, units in enumerate(self.hidden):
-            x = nn.leaky_relu(nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}")(x), 0.2)
-        logits = nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+            x = layer(nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}"))(x)
+            x = nn.leaky_relu(x, 0.2)
+        logits = layer(nn.Dense(1, dtype=self.dtype, name="logit"))(x)[:, 0].astype(jnp.float32)
         return projected(logits, x, labels, self.num_classes)
 
 
@@ -131,7 +134,8 @@ def players(options: PlayerOptions) -> tuple[DCGANGenerator, DCGANDiscriminator]
         image_layer=options.image_layer,
         num_classes=options.num_classes,
     )
-    return generator, DCGANDiscriminator(d_base, dtype, options.d_hidden, options.num_classes)
+    judged = (d_base, dtype, options.d_hidden, options.num_classes, options.spectral_norm)
+    return generator, DCGANDiscriminator(*judged)
 
 
 def stages(size: int | Sequence[int]) -> list[tuple[int, int]]:

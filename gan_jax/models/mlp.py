@@ -1,11 +1,13 @@
 """Players made of dense layers, for points and for small images."""
 
 import math
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.layers import normed
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, refuse_image_layer, scaled
 from gan_jax.types import Array, Labels, Latents
@@ -62,6 +64,7 @@ class MLPDiscriminator(nn.Module):
       dtype: type of the computation; parameters and logits are float32.
       bias_std: standard deviation of the hidden biases at the start, as in `MLPGenerator`.
       num_classes: classes that its labels tell of; 0 for a network without labels.
+      spectral_norm: divide each dense layer by its largest singular value.
     """
 
     hidden: tuple[int, ...] = (128, 128, 128)
@@ -69,20 +72,21 @@ class MLPDiscriminator(nn.Module):
     dtype: Any = jnp.float32
     bias_std: float = 0.0
     num_classes: int = 0
+    spectral_norm: bool = False
 
     @nn.compact
     def __call__(self, samples: Array, labels: Labels | None = None, *, train: bool) -> Array:
         """Judge samples."""
-        del train  # neither dropout nor statistics
+        dense = partial(normed, on=self.spectral_norm, train=train)
         x = samples.reshape(samples.shape[0], -1)
         for i, width in enumerate(self.hidden):
             units, biases = width * self.maxout_pieces, nn.initializers.normal(self.bias_std)
-            x = nn.Dense(units, dtype=self.dtype, bias_init=biases, name=f"dense_{i}")(x)
+            x = dense(nn.Dense(units, dtype=self.dtype, bias_init=biases, name=f"dense_{i}"))(x)
             if self.maxout_pieces > 1:
                 x = x.reshape(-1, width, self.maxout_pieces).max(axis=-1)
             else:
                 x = nn.leaky_relu(x, 0.2)
-        logits = nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+        logits = dense(nn.Dense(1, dtype=self.dtype, name="logit"))(x)[:, 0].astype(jnp.float32)
         return projected(logits, x, labels, self.num_classes)
 
 
@@ -98,4 +102,4 @@ def players(options: PlayerOptions) -> tuple[MLPGenerator, MLPDiscriminator]:
     shape, start = options.sample_shape, {"dtype": options.dtype, "bias_std": options.bias_std}
     start["num_classes"] = options.num_classes
     generator = MLPGenerator(shape, g_hidden, bounded=len(shape) == 3, **start)
-    return generator, MLPDiscriminator(d_hidden, **start)
+    return generator, MLPDiscriminator(d_hidden, **start, spectral_norm=options.spectral_norm)

@@ -16,6 +16,7 @@ class PlayerOptions(NamedTuple):
       d_hidden: the same for D.
       bias_std: standard deviation of hidden dense biases at the start.
       num_classes: classes that both players are told of by labels; 0 for none.
+      spectral_norm: whether each of D's layers is divided by its largest singular value.
       image_layer: G's last layer, one of dcgan.IMAGE_LAYERS.
       paired: the loss compares each real image with a generated one, so no player should normalise over a batch; the
         article's G, which is as published, does.
@@ -34,6 +35,7 @@ class PlayerOptions(NamedTuple):
     dtype: Any = jnp.float32
     image_layer: str = "conv"
     num_classes: int = 0
+    spectral_norm: bool = False
 
 
 def image_shape(options: PlayerOptions) -> tuple[int, int, int]:
@@ -60,6 +62,8 @@ def channels_of_28x28(options: PlayerOptions) -> int:
     height, width, channels = image_shape(options)
     if (height, width) != (28, 28):
         raise ValueError(f"makes 28x28 images, got {height}x{width}; try dcgan or mlp")
+    if options.spectral_norm:
+        raise ValueError("is as published, without spectral norm; try dcgan or mlp")
     if options.g_hidden or options.d_hidden:
         raise ValueError("has no hidden dense layers to choose; try dcgan or mlp")
     refuse_image_layer(options)

@@ -13,6 +13,7 @@ from gan_jax.plots.populations import save_population_curves, save_seeds
 from gan_jax.plots.recipes import save_recipes
 from gan_jax.plots.scatter import save_scatter
 from gan_jax.plots.sounds import save_sounds, save_waves
+from gan_jax.plots.spectra import save_spectra
 
 __all__ = [
     "Flow",
@@ -32,5 +33,6 @@ __all__ = [
     "save_scatter",
     "save_seeds",
     "save_sounds",
+    "save_spectra",
     "save_waves",
 ]

@@ -23,6 +23,7 @@ ROOMS = (  # in reading order
         "gradients",
         "jacobian",
         "steps",
+        "streaming",
         "rules",
         "population",
         "parallel",

@@ -52,6 +52,11 @@ def sample_labels(seed: int, counts: Sequence[int], num: int) -> Labels:
     return jnp.asarray(drawn, jnp.int32)
 
 
+def sample_indices(key: Key, num: int, size: int | Array) -> Array:
+    """Draw places in a data set of a size, with replacement, i32[num]."""
+    return jax.random.randint(key, (num,), 0, size)
+
+
 def sample_real(key: Key, data: Batch, num: int) -> Batch:
     """Draw real samples with replacement, as floats, with their labels if there are any.
 
@@ -69,7 +74,7 @@ def sample_real(key: Key, data: Batch, num: int) -> Batch:
     dtype = data.images.dtype
     if dtype != jnp.uint8 and not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"data must be uint8 pixels or floats, got {dtype}; convert them")
-    indices = jax.random.randint(key, (num,), 0, data.images.shape[0])
+    indices = sample_indices(key, num, data.images.shape[0])
     chosen = jax.tree.map(lambda array: jnp.asarray(array)[indices], data)
     return chosen._replace(images=as_signed(chosen.images))
 

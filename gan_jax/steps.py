@@ -15,6 +15,7 @@ from gan_jax.gradients import discriminator_gradients, generator_gradients
 from gan_jax.sampling import sample_latents
 from gan_jax.types import (
     GAN,
+    Array,
     Batch,
     DrawReal,
     GANState,
@@ -157,10 +158,21 @@ def run_steps(
     """
 
     def body(state: GANState, _: None) -> tuple[GANState, Metrics]:
-        data_key, step_key = jax.random.split(jax.random.fold_in(key, state.step))
+        data_key, step_key = step_keys(key, state.step)
         return step(state, sample_batch(data_key, state.step), key=step_key)
 
     return jax.lax.scan(body, state, length=num_steps)
+
+
+def step_keys(key: Key, step: Array) -> tuple[Key, Key]:
+    """Give the keys of a step, which depend on its number alone: of its real data, and of all else.
+
+    Args:
+      key: the run's root key.
+      step: number of the step, i32[].
+    """
+    data_key, step_key = jax.random.split(jax.random.fold_in(key, step))
+    return data_key, step_key
 
 
 def take_steps(

@@ -30,6 +30,7 @@ GAME = {
     "objectives": {"types", "penalties"},
     "gradients": {"types", "sampling", "objectives"},
     "steps": {"types", "sampling", "gradients"},
+    "streaming": {"types", "sampling", "steps"},
     "optimizers": {"types"},
     "jacobian": {"types"},
     "rules": {"types", "sampling", "objectives", "gradients", "jacobian", "steps"},

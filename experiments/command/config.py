@@ -20,6 +20,7 @@ INCIDENTAL = (
     "data_dir",
     "download",
     "data_cache",
+    "host_data",
     "tensorboard",
     "compilation_cache",
     "on_divergence",
@@ -102,6 +103,7 @@ class _Shared:
     held_out_names: str = ""
     group_by: str = ""
     data_cache: str = ""
+    host_data: str = "auto"
     conditional: bool = False
     augment: str = ""
 

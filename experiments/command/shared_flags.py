@@ -64,6 +64,10 @@ def _define_data() -> None:
         "the default is $GAN_JAX_DATA if that is set",
     )  # fmt: skip
     flags.DEFINE_bool("download", False, "download the data set if it is not in --data_dir")
+    flags.DEFINE_enum(
+        "host_data", "auto", ("auto", "yes", "no"), "leave the data on the host, whence samples go to the devices as "
+        "they are drawn; auto: where they are large; the run is the same"
+    )  # fmt: skip
     flags.DEFINE_string(
         "workdir", None, "run folder, made if missing; the same command continues an interrupted run "
         "(default: runs/<experiment>-<dataset>-<seed>)"

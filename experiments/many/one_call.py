@@ -23,6 +23,7 @@ from experiments.training import loop
 from experiments.training.chunk import assemble
 from experiments.training.console import Console
 from experiments.training.divergence import DivergedError
+from experiments.training.feed import OnDevices
 from experiments.training.run import Run
 from gan_jax import parallel
 from gan_jax.population import run_population
@@ -196,14 +197,14 @@ def play(tasks: list[Task], note: Note) -> int:
     loop.use_compilation_cache(first.config)
     check(first.config, first.gan, first.rule, first.sample)
     mesh = parallel.make_mesh(1)
-    data = parallel.replicate(first.data, mesh)
+    feed = OnDevices(first.data, mesh)
     compiled = assemble(first, mesh)
     with contextlib.ExitStack() as held:
         runs = [
-            held.enter_context(loop.open_run(task, compiled, data, quiet=True)) for task in tasks
+            held.enter_context(loop.open_run(task, compiled, feed, quiet=True)) for task in tasks
         ]
         interrupted = held.enter_context(interruption.listening())
-        return _loop(RunsInOneCall(runs, first, data, note), interrupted)
+        return _loop(RunsInOneCall(runs, first, feed.data, note), interrupted)
 
 
 def _loop(together: RunsInOneCall, interrupted: interruption.Interruption) -> int:

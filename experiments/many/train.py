@@ -18,7 +18,7 @@ from experiments.many.members import Member
 from experiments.measuring.evaluation import Request
 from experiments.measuring.monitor import check_eval_every
 from experiments.record.program_of_run import program_of
-from experiments.training import loop
+from experiments.training import feed, loop
 from experiments.training.divergence import DivergedError
 from gan_jax import data
 from gan_jax.checkpoint import CheckpointError, check_folder
@@ -133,6 +133,8 @@ def _share(group: list[Member], task: Task) -> bool:
         if jax.process_count() > 1 or (config.num_devices or jax.device_count()) > 1
         else "--on_divergence=rollback is for runs one after another"
         if config.on_divergence == "rollback"
+        else "the data stay on the host: leave --host_data out"
+        if feed.stays_on_host(task)
         else ""
         if one_call.can_trace(_of(group[0], task), swept)
         else f"{task.experiment.name} builds its game from its seed, or not from traced {', '.join(swept) or 'numbers'}"

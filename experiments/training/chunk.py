@@ -10,8 +10,10 @@ from jax.sharding import Mesh
 
 from experiments.command import game
 from experiments.command.experiment import Task
+from experiments.training.feed import stays_on_host
 from gan_jax import parallel
 from gan_jax.steps import init_state, make_chunk
+from gan_jax.streaming import make_streamed_chunk
 from gan_jax.types import Batch, GANState, Key, Metrics
 
 Chunk = Callable[[GANState, Batch, Key], tuple[GANState, Metrics]]
@@ -22,7 +24,8 @@ class Compiled(NamedTuple):
 
     Attributes:
       init: `key -> state`, compiled.
-      chunk: `num_steps -> (state, data, key) -> (state, metrics)`, compiled once for each number.
+      chunk: `num_steps -> (state, data, key) -> (state, metrics)`, compiled once for each number; data as the run's
+        feed gives them.
       shapes: of the state, with where it lies.
       images_per_step: real samples that one step takes.
     """
@@ -53,6 +56,8 @@ def assemble(task: Task, mesh: Mesh) -> Compiled:
     one_chunk = partial(
         make_chunk, shared, rule, task.experiment.draw_real, batch_size=config.batch_size
     )
+    if stays_on_host(task):
+        one_chunk = partial(make_streamed_chunk, shared, rule)
     return Compiled(
         init,
         cache(lambda num_steps: one_chunk(num_steps=num_steps)),

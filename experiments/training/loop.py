@@ -18,12 +18,11 @@ from experiments.record.run_folder import RunFolder
 from experiments.training.chunk import Compiled, assemble
 from experiments.training.console import Console
 from experiments.training.divergence import DivergedError
+from experiments.training.feed import FromHost, OnDevices, feed_of
 from experiments.training.report import Report
 from experiments.training.run import Run
 from experiments.training.sinks import tensorboard
-from gan_jax import parallel
 from gan_jax.checkpoint import Checkpoints
-from gan_jax.types import Batch
 
 
 def train(task: Task) -> int:
@@ -45,9 +44,10 @@ def play(task: Task) -> int:
         devices.check_alike(config, task.source.train.sha256)
         check(config, task.gan, task.rule, task.sample)
         mesh = devices.choose_mesh(config)
-        data = parallel.replicate(task.data, mesh)
+        compiled = assemble(task, mesh)
+        feed = feed_of(task, mesh, compiled.images_per_step)
         with (
-            open_run(task, assemble(task, mesh), data) as run,
+            open_run(task, compiled, feed) as run,
             interruption.listening() as interrupted,
             devices.leaving_if_peers_are_lost(),  # again: here nothing that waits is left on the way out
         ):
@@ -62,7 +62,8 @@ def _loop(config: Config, run: Run, interrupted: interruption.Interruption) -> i
             run.stop(interrupted)
             return interrupted.exit_code
         try:
-            run.advance(next_chunk(config, run.step))
+            num_steps = next_chunk(config, run.step)
+            run.advance(num_steps, next_chunk(config, run.step + num_steps))
         except DivergedError as error:
             if config.on_divergence == "stop":
                 raise DivergedError(_remedy(error, run.report.folder)) from error
@@ -72,8 +73,10 @@ def _loop(config: Config, run: Run, interrupted: interruption.Interruption) -> i
 
 
 @contextlib.contextmanager
-def open_run(task: Task, compiled: Compiled, data: Batch, quiet: bool = False) -> Iterator[Run]:
-    """Claim a run's folder and set up what the run needs; `data` lie on the devices."""
+def open_run(
+    task: Task, compiled: Compiled, feed: OnDevices | FromHost, quiet: bool = False
+) -> Iterator[Run]:
+    """Claim a run's folder and set up what the run needs."""
     config, writes = task.config, devices.is_writer()
     with (
         _folder(task) as folder,
@@ -83,7 +86,7 @@ def open_run(task: Task, compiled: Compiled, data: Batch, quiet: bool = False) -
         observer = task.experiment.observe(config, task.source, task.gan)
         console = Console(config.num_steps, quiet or not writes, silent=not writes)
         report = Report(folder, observer, console, sink, compiled.images_per_step, _title(task))
-        yield Run(task, compiled, data, checkpoints, report)
+        yield Run(task, compiled, feed, checkpoints, report)
 
 
 def _title(task: Task) -> str:
@@ -95,7 +98,7 @@ def _title(task: Task) -> str:
 
 
 def next_chunk(config: Config, step: int) -> int:
-    """Count the steps to take next, so that every log line, picture and checkpoint falls on a chunk's end."""
+    """Count the steps to take next, so that every log line, picture and checkpoint ends a chunk; 0 at the end."""
     periods = (
         config.steps_per_call,
         config.log_every,

@@ -13,10 +13,11 @@ from experiments.record import provenance, run_folder
 from experiments.record.program_of_run import program_of
 from experiments.training import divergence
 from experiments.training.chunk import Compiled
+from experiments.training.feed import FromHost, OnDevices
 from experiments.training.progress import Progress
 from experiments.training.report import Report
 from gan_jax.checkpoint import Checkpoints, remove_later
-from gan_jax.types import Batch, GANState
+from gan_jax.types import GANState
 
 ROLLBACKS = 3  # a run that diverges more often is stopped
 
@@ -28,12 +29,12 @@ class Run:
         self,
         task: Task,
         compiled: Compiled,
-        data: Batch,
+        feed: OnDevices | FromHost,
         checkpoints: Checkpoints,
         report: Report,
     ) -> None:
         self.task, self.config, self.report = task, task.config, report
-        self._compiled, self._data, self._checkpoints = compiled, data, checkpoints
+        self._compiled, self._feed, self._checkpoints = compiled, feed, checkpoints
         self._keys = run_keys(task.config.seed)
 
     @property
@@ -82,15 +83,21 @@ class Run:
         self.report.console.start_at(self.step)
         return restored is not None
 
-    def advance(self, num_steps: int) -> None:
+    def advance(self, num_steps: int, then: int = 0) -> None:
         """Take one chunk of steps, then whatever is due.
+
+        Args:
+          num_steps: of the chunk.
+          then: steps of the next one, whose data are gathered meanwhile; 0 if there is none.
 
         Raises:
           DivergedError: a metric or a weight is no longer finite. Nothing of this chunk has been kept.
         """
         started = time.perf_counter()
         chunk = self._compiled.chunk(num_steps)
-        state, metrics = chunk(self.state, self._data, self.train_key)
+        data = self._feed.take(self.step, num_steps, self.train_key)
+        state, metrics = chunk(self.state, data, self.train_key)
+        self._feed.prepare(self.step + num_steps, then, self.train_key)
         metrics = jax.device_get(metrics)  # the one transfer of the chunk; waits for it
         self.accept(state, metrics, time.perf_counter() - started)
 

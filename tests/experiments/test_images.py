@@ -1,18 +1,25 @@
 """`experiments.images`: one command on a folder that no one prepared trains, or names the file that is in the way."""
 
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from commands import TINY, call, import_main
 from picture_files import encoded, noise, solid, unprepared, write
 from PIL import Image
+from small_runs import configure
 
 from experiments import images
 from experiments.command import own_data
+from experiments.command.experiment import Source, Task
+from experiments.command.program import UserError
 from experiments.measuring import evaluation, pictures
 from experiments.record.restored import restore_run
+from experiments.training import feed
 from gan_jax.data.dataset import make_dataset
+from gan_jax.sampling import sample_triples
 
 SMALL = (*TINY, "--num_steps=2", "--image_size=8x12", "--compilation_cache=", "--latent_dim=4")
 
@@ -57,6 +64,38 @@ def test_a_run_goes_on_with_the_same_pictures_only(main, tmp_path, capsys):
     outcome = call(main, command(folder, tmp_path, "--num_steps=6"), capsys)
     assert outcome.code == 1 and "the data differ from those with which" in outcome.err
     assert restore_run(tmp_path / "run").step == 4
+
+
+@pytest.mark.slow
+def test_a_run_that_gets_its_data_from_the_host_is_the_same_and_may_go_on_without(
+    main, tmp_path, capsys
+):
+    folder = write(tmp_path / "a", solid(12))
+    for name, stages in {"there": ["no"], "here": ["yes", "no", "yes"]}.items():
+        (tmp_path / name).mkdir()
+        for stage, where in enumerate(stages):
+            steps = f"--num_steps={6 if name == 'there' else 2 * (stage + 1)}"
+            line = command(folder, tmp_path / name, f"--host_data={where}", steps)
+            outcome = call(main, [*line, "--lr_schedule=constant"], capsys)
+            assert outcome.code == 0, outcome.err
+    there, here = (restore_run(tmp_path / name / "run") for name in ("there", "here"))
+    assert there.step == here.step == 6
+    for a, b in zip(jax.tree.leaves(there.state), jax.tree.leaves(here.state), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_large_data_stay_on_the_host(monkeypatch, tmp_path):
+    config = configure(tmp_path)
+    dataset = make_dataset(np.zeros((6, 8, 8, 1), np.uint8), None, "x")
+    task = Task(images.EXPERIMENT, config, Source(dataset, dataset))
+    assert not feed.stays_on_host(task)
+    monkeypatch.setattr(feed, "LARGE_BYTES", 100)
+    assert feed.stays_on_host(task)
+    stacked = task._replace(experiment=images.EXPERIMENT._replace(draw_real=sample_triples))
+    assert not feed.stays_on_host(stacked)
+    asked = dataclasses.replace(config, host_data="yes")
+    with pytest.raises(UserError, match="--host_data=yes: images makes its samples of several"):
+        feed.stays_on_host(stacked._replace(config=asked))
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_run_goes_on_with_the_same_pictures_only(main, tmp_path, capsys):
     assert call(main, command(folder, tmp_path), capsys).code == 0
     outcome = call(main, command(folder, tmp_path, "--num_steps=4"), capsys)
     assert outcome.code == 0 and "continuing after step 2" in outcome.out
-    write(folder, {"new.png": encoded(noise(9, 9))})
+    write(folder, {"new.png": encoded(noise(9, 9, "L"))})
     outcome = call(main, command(folder, tmp_path, "--num_steps=6"), capsys)
     assert outcome.code == 1 and "the data differ from those with which" in outcome.err
     assert restore_run(tmp_path / "run").step == 4

@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from experiments.command.experiment import Task
 from experiments.command.program import UserError
 from gan_jax import parallel
+from gan_jax.data.mapped import let_go
 from gan_jax.sampling import sample_real
 from gan_jax.streaming import drawn_indices, gather
 from gan_jax.types import Batch, Key
@@ -88,7 +89,9 @@ class FromHost:
         size = len(self._data.images)
         sizes = {"num_steps": num_steps, "num": self._num}
         indices = drawn_indices(key, jnp.int32(step), jnp.int32(size), **sizes)
-        return parallel.replicate(gather(self._data, jax.device_get(indices)), self._mesh)
+        batches = gather(self._data, jax.device_get(indices))
+        let_go(self._data.images)  # or what was read would add up to all of it
+        return parallel.replicate(batches, self._mesh)
 
 
 def _name(key: Key) -> bytes:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from idx_files import some_images, some_labels
 
 from gan_jax.data import DataError, fingerprint
+from gan_jax.data import dataset as dataset_module
 from gan_jax.data.dataset import make_dataset
 
 IMAGES = some_images(6)[..., None]
@@ -41,6 +42,30 @@ def test_the_fingerprint_sees_shape_and_type_but_not_memory_order():
 def test_the_fingerprint_is_sha256_of_types_shapes_and_bytes():
     expected = hashlib.sha256(b"|u1(2,)" + b"\x01\x02" + b"<i4(1,)" + b"\x03\0\0\0").hexdigest()
     assert fingerprint(np.array([1, 2], np.uint8), np.array([3], np.int32)) == expected
+
+
+def test_a_large_array_is_hashed_in_pieces_and_a_mapped_one_does_not_stay_in_memory(
+    tmp_path, monkeypatch
+):
+    expected, given_back = fingerprint(IMAGES), []
+    monkeypatch.setattr(dataset_module, "_PIECE_BYTES", 7)
+    assert fingerprint(IMAGES) == expected
+    np.save(tmp_path / "a.npy", np.concatenate([IMAGES, IMAGES]))
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    let_go = dataset_module.let_go
+    monkeypatch.setattr(dataset_module, "let_go", lambda a: given_back.append(a) or let_go(a))
+    assert fingerprint(mapped[6:]) == expected
+    assert len(given_back) == -(-IMAGES.size // 7)
+    np.testing.assert_array_equal(mapped[:6], IMAGES)  # is read again
+
+
+def test_what_was_written_to_a_mapped_array_is_not_given_back(tmp_path):
+    np.save(tmp_path / "a.npy", IMAGES)
+    mine = np.load(tmp_path / "a.npy", mmap_mode="c")
+    mine[0] = 1
+    dataset_module.let_go(mine[:3])
+    assert (mine[0] == 1).all()
+    dataset_module.let_go(IMAGES)
 
 
 def test_a_dataset_cannot_be_written_to():

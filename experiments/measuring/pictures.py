@@ -9,6 +9,8 @@ from experiments.measuring.measure import Kind, Yardstick
 from gan_jax.data import Dataset
 from gan_jax.evaluation.features_of_images import as_pixels
 
+MOST = 10_000  # training pictures that samples are compared with
+
 
 class Pixels(NamedTuple):
     """Images uint8 [N, H, W, C]."""
@@ -28,13 +30,18 @@ def refusal(name: str, shape: tuple[int, ...]) -> str:
 
 
 def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
-    """Take the pictures as they are."""
+    """Take the pictures as they are; of very many some, so that they fit into memory as numbers."""
     if features:
         raise UserError(
             f"--features={features}: that network reads grey images of 28x28; of pictures of your own only pixels are "
             "measured: leave --features out"
         )
-    return Yardstick(read(train.images), read, {"features": "none, pixels only"})
+    facts = {"features": "none, pixels only"}
+    images, total = train.images, len(train.images)
+    if total > MOST:
+        images = images[np.sort(np.random.default_rng(0).choice(total, MOST, replace=False))]
+        facts["compared"] = f"{MOST:,} of {total:,} training pictures"
+    return Yardstick(read(images), read, facts)
 
 
 def unseen(test: Dataset, num: int) -> np.ndarray:
@@ -43,6 +50,5 @@ def unseen(test: Dataset, num: int) -> np.ndarray:
 
 
 KIND = Kind("pictures", refusal, lambda config: 5_000, yardstick, unseen)
-SOUNDS = KIND._replace(
-    name="sounds"
-)  # their spectrograms, as G makes them: not after the way back to a wave
+# Of sounds the spectrograms, as G makes them: not after the way back to a wave.
+SOUNDS = KIND._replace(name="sounds")

@@ -37,6 +37,7 @@ def table(result: Result) -> str:
     ]
     if result["num_floor_samples"] < result["num_samples"]:
         lines.append(f"floor: only {result['num_floor_samples']:,} unseen real samples exist")
+    lines += [f"{name}: {result[name]}" for name in ("features", "compared") if name in result]
     for way in result.get("ways", ()):
         lines += _way_lines(way, result["measures"])
     return "\n".join(lines)

@@ -16,7 +16,9 @@ def test_the_tutorial_runs_from_top_to_bottom(capsys):
         exec(compile(snippet, "tutorial.md", "exec"), names)
     assert float(names["d_loss"]) == pytest.approx(2 * np.log(2))
     assert float(names["pull"]) == pytest.approx(0, abs=1e-6)
-    assert float(names["slope"](names["losses"].minimax(), -20.0)) == pytest.approx(-2.06e-9, rel=1e-2)
+    assert float(names["slope"](names["losses"].minimax(), -20.0)) == pytest.approx(
+        -2.06e-9, rel=1e-2
+    )
     assert float(names["slope"](names["losses"].non_saturating(), -20.0)) == pytest.approx(-1)
     assert names["metrics"]["d_loss"].shape == (20,)
     assert names["images"].shape == (4, 28, 28, 1)

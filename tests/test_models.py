@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from strategies import latents
 from tiny import adjoint64, assert_close, convolve64, drawn_variables, normal, one_in, quick_jit
 
-from gan_jax.models import article, dcgan, mlp, unrolled
+from gan_jax.models import article, dcgan, mlp, residual, unrolled
 from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
-from gan_jax.models.dcgan import IMAGE_LAYERS, DCGANDiscriminator, DCGANGenerator, stages
+from gan_jax.models.dcgan import IMAGE_LAYERS, DCGANDiscriminator, DCGANGenerator
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
+from gan_jax.models.options import stages
+from gan_jax.models.residual import ResidualDiscriminator, ResidualGenerator
 from gan_jax.models.unrolled import UnrolledDiscriminator, UnrolledGenerator, to_uniform
 from gan_jax.networks import from_linen
 
@@ -37,6 +39,8 @@ GENERATORS = {
     "dcgan, hidden layers": DCGANGenerator(size=8, base=2, hidden=(5, 3)),
     "dcgan, no batch norm": DCGANGenerator(size=8, base=2, batch_norm=False),
     "dcgan, last layer transposed": DCGANGenerator((8, 12), base=2, image_layer="conv_transpose"),
+    "residual": ResidualGenerator((8, 12), base=2),
+    "residual, hidden layers": ResidualGenerator((8, 8), base=2, hidden=(5,), blocks=2),
     "unrolled": UnrolledGenerator(base=1),
     "unrolled, no batch norm": UnrolledGenerator(base=1, batch_norm=False),
 }
@@ -46,6 +50,8 @@ DISCRIMINATORS = {
     "mlp, maxout": (MLPDiscriminator((5,), maxout_pieces=3), images(4, 4, 1)),
     "dcgan": (DCGANDiscriminator(base=2), images(8, 8, 1)),
     "dcgan, hidden layers": (DCGANDiscriminator(base=2, hidden=(5, 3)), images(8, 8, 1)),
+    "residual": (ResidualDiscriminator(base=2), images(8, 12, 1)),
+    "residual, hidden layers": (ResidualDiscriminator(2, hidden=(5,), blocks=2), images(8, 8, 3)),
     "unrolled": (UnrolledDiscriminator(), images(28, 28, 3)),
     "unrolled, batch norm": (UnrolledDiscriminator(batch_norm=True), images(28, 28, 3)),
 }
@@ -68,7 +74,7 @@ def count(params):
 
 
 def test_no_module_is_left_out_here():
-    rooms = (article, dcgan, mlp, unrolled)
+    rooms = (article, dcgan, mlp, residual, unrolled)
     found = {
         value
         for room in rooms

@@ -11,6 +11,7 @@ from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
 from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.models.options import PlayerOptions, scaled
+from gan_jax.models.residual import ResidualDiscriminator, ResidualGenerator
 from gan_jax.models.unrolled import UnrolledDiscriminator, UnrolledGenerator
 from gan_jax.networks import from_linen
 
@@ -24,6 +25,7 @@ def test_each_family_builds_its_own_players_at_the_sizes_of_its_protocol():
         "article": (ArticleGenerator(), ArticleDiscriminator()),
         "dcgan": (DCGANGenerator((28, 28), 1, 32), DCGANDiscriminator(64)),
         "mlp": (MLPGenerator(DIGITS, bounded=True), MLPDiscriminator()),
+        "residual": (ResidualGenerator((28, 28), 1, 32), ResidualDiscriminator(32)),
         "spectrogram": (DCGANGenerator((28, 28), 1, 32), DCGANDiscriminator(64)),
         "unrolled": (UnrolledGenerator(1, 8), UnrolledDiscriminator(8, batch_norm=True)),
     }
@@ -39,6 +41,10 @@ def test_wishes_reach_both_players():
     assert NETWORKS["dcgan"](wishes._replace(g_hidden=(7, 6), d_hidden=(5,))) == (
         DCGANGenerator((8, 8), 3, 16, hidden=(7, 6), **half),
         DCGANDiscriminator(16, hidden=(5,), **half),
+    )
+    assert NETWORKS["residual"](wishes._replace(g_hidden=(7,), d_hidden=(5,), num_classes=3)) == (
+        ResidualGenerator((8, 8), 3, 16, hidden=(7,), num_classes=3, **half),
+        ResidualDiscriminator(8, hidden=(5,), num_classes=3, **half),
     )
     transposed = wishes._replace(sample_shape=(8, 12, 3), image_layer="conv_transpose")
     assert NETWORKS["dcgan"](transposed) == (
@@ -87,6 +93,7 @@ def test_batch_norm_stays_where_nothing_speaks_against_it():
         "article": [True, False],
         "dcgan": [True, False],
         "mlp": [False, False],
+        "residual": [False, False],
         "spectrogram": [True, False],
         "unrolled": [True, True],
     }
@@ -96,17 +103,18 @@ def test_batch_norm_stays_where_nothing_speaks_against_it():
 
 REFUSED = [
     *[(name, {"sample_shape": POINTS}, r"needs images .* got samples of shape \(2,\); try mlp")
-      for name in ("article", "dcgan", "unrolled")],
+      for name in ("article", "dcgan", "residual", "unrolled")],
     *[(name, {"sample_shape": (32, 32, 3)}, "makes 28x28 images, got 32x32; try dcgan or mlp")
       for name in ("article", "unrolled")],
     *[(name, {"sample_shape": (28, 32, 1)}, "makes 28x28 images, got 28x32")
       for name in ("article", "unrolled")],
     *[(name, {player: (4,)}, "no hidden dense layers to choose; try dcgan or mlp")
       for name in ("article", "unrolled") for player in ("g_hidden", "d_hidden")],
+    ("residual", {"spectral_norm": True}, "normalises nothing, its weights neither; try dcgan"),
     *[(name, {"image_layer": "conv_transpose"}, "no last layer to choose: leave --image_layer")
-      for name in ("article", "mlp", "unrolled")],
-    *[("dcgan", {"sample_shape": (*size, 1)}, "at least 6 pixels, got {}x{}".format(*size))
-      for size in ((4, 8), (27, 28), (28, 9))],
+      for name in ("article", "mlp", "residual", "unrolled")],
+    *[(name, {"sample_shape": (*size, 1)}, "at least 6 pixels, got {}x{}".format(*size))
+      for name in ("dcgan", "residual") for size in ((4, 8), (27, 28), (28, 9))],
 ]  # fmt: skip
 
 

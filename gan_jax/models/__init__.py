@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 from flax import linen as nn
 
-from gan_jax.models import article, dcgan, mlp, unrolled
+from gan_jax.models import article, dcgan, mlp, residual, unrolled
 from gan_jax.models.options import PlayerOptions
 
 NETWORKS: dict[str, Callable[[PlayerOptions], tuple[nn.Module, nn.Module]]] = {
     "article": article.players,
     "dcgan": dcgan.players,
     "mlp": mlp.players,
+    "residual": residual.players,
     # Of experiments.sounds, whose pictures any family for pictures could make.
     "spectrogram": dcgan.players,
     "unrolled": unrolled.players,

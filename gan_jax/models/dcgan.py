@@ -9,7 +9,7 @@ checkerboard artifacts".
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from flax import linen as nn
 
 from gan_jax.layers import Conv, ConvTranspose, normed
 from gan_jax.models.conditional import beside, projected
-from gan_jax.models.options import PlayerOptions, image_shape, scaled
+from gan_jax.models.options import PlayerOptions, image_shape, scaled, stages
 from gan_jax.types import Array, Labels, Latents
 
 IMAGE_LAYERS: dict[str, Callable[..., nn.Module]] = {
@@ -136,28 +136,6 @@ def players(options: PlayerOptions) -> tuple[DCGANGenerator, DCGANDiscriminator]
     )
     judged = (d_base, dtype, options.d_hidden, options.num_classes, options.spectral_norm)
     return generator, DCGANDiscriminator(*judged)
-
-
-def stages(size: int | Sequence[int]) -> list[tuple[int, int]]:
-    """List the sizes from the smallest map to the image: 28 -> [(7, 7), (14, 14), (28, 28)].
-
-    Both sides are halved as long as both are even and stay above 3 pixels; the first halving may reach 3.
-
-    Args:
-      size: (H, W) of the image, pixels; one number for a square.
-
-    Raises:
-      ValueError: a side is odd or below 6 pixels.
-    """
-    height, width = (size, size) if isinstance(size, int) else size
-    if height % 2 or width % 2 or min(height, width) < 6:
-        raise ValueError(
-            f"a DCGAN needs an even height and width of at least 6 pixels, got {height}x{width}"
-        )
-    sizes = [(height // 2, width // 2), (height, width)]
-    while all(side % 2 == 0 and side >= 8 for side in sizes[0]):
-        sizes.insert(0, (sizes[0][0] // 2, sizes[0][1] // 2))
-    return sizes
 
 
 def _name(size: tuple[int, int]) -> str:

@@ -1,5 +1,6 @@
 """What a family of networks is asked for: the numbers from which its file builds both players."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -78,6 +79,28 @@ def refuse_image_layer(options: PlayerOptions) -> None:
     """
     if options.image_layer != "conv":
         raise ValueError("has no last layer to choose: leave --image_layer at conv, or try dcgan")
+
+
+def stages(size: int | Sequence[int]) -> list[tuple[int, int]]:
+    """List the sizes from the smallest map to the image: 28 -> [(7, 7), (14, 14), (28, 28)].
+
+    Both sides are halved as long as both are even and stay above 3 pixels; the first halving may reach 3.
+
+    Args:
+      size: (H, W) of the image, pixels; one number for a square.
+
+    Raises:
+      ValueError: a side is odd or below 6 pixels.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if height % 2 or width % 2 or min(height, width) < 6:
+        raise ValueError(
+            f"needs an even height and width of at least 6 pixels, got {height}x{width}"
+        )
+    sizes = [(height // 2, width // 2), (height, width)]
+    while all(side % 2 == 0 and side >= 8 for side in sizes[0]):
+        sizes.insert(0, (sizes[0][0] // 2, sizes[0][1] // 2))
+    return sizes
 
 
 def scaled(channels: int, width: float) -> int:

@@ -62,29 +62,20 @@ def make_runner(
 ) -> tuple[Callable[[], None], tuple[int, int]]:
     """Give a function that takes `num_steps` steps, and both players' numbers of trainable weights.
 
-    Args:
-      batch: images of one batch.
-      num_steps: in one call.
-      compiled: whether the networks go through `torch.compile`.
-      graphs: whether they are replayed as CUDA graphs, too; on a CPU that is the same as `compiled`.
-      bfloat16: whether autocast chooses bfloat16.
-      channels_last: the layout of weights and images.
+    The networks are compiled where that or CUDA `graphs` are asked for; autocast chooses `bfloat16`.
     """
     torch.manual_seed(0)
-    generator, discriminator = Generator().to(DEVICE), Discriminator().to(DEVICE)
-    sizes = tuple(sum(p.numel() for p in net.parameters()) for net in (generator, discriminator))
-    if channels_last:
-        generator = generator.to(memory_format=torch.channels_last)
-        discriminator = discriminator.to(memory_format=torch.channels_last)
-    optimizers = [_adam(net) for net in (generator, discriminator)]
+    generator, discriminator = players = [
+        net.to(
+            DEVICE, memory_format=torch.channels_last if channels_last else torch.preserve_format
+        )
+        for net in (Generator(), Discriminator())
+    ]
+    sizes = tuple(sum(p.numel() for p in net.parameters()) for net in players)
+    optimizers = [_adam(net) for net in players]
     pixels = np.random.default_rng(0).integers(0, 256, (1000, 1, 28, 28), dtype=np.uint8)
     data = torch.from_numpy(pixels).to(DEVICE)
-    mode = "reduce-overhead" if graphs else "default"
-    g, d = (
-        (torch.compile(generator, mode=mode), torch.compile(discriminator, mode=mode))
-        if compiled or graphs
-        else (generator, discriminator)
-    )
+    g, d = _compile(players, graphs) if compiled or graphs else players
 
     def loss_of(images: torch.Tensor, target: float) -> torch.Tensor:
         logits = d(images).float()
@@ -115,6 +106,11 @@ def make_runner(
             torch.cuda.synchronize()
 
     return run, sizes
+
+
+def _compile(players: list[nn.Module], graphs: bool) -> list[nn.Module]:
+    mode = "reduce-overhead" if graphs else "default"
+    return [torch.compile(net, mode=mode) for net in players]
 
 
 def _adam(net: nn.Module) -> torch.optim.Optimizer:

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
         print(f"  {name:{longest}}  {textwrap.shorten(note, 98 - longest, placeholder=' ...')}")
     print(
         "\npython -m experiments.PROGRAM --help explains a program and its flags. Presets are files of flags in\n"
-        "experiments/flags: --flagfile=experiments/flags/digits.flags. What is timed against what:\n"
+        "experiments/flags: --flagfile=digits. What is timed against what:\n"
         "experiments/benchmarks. Results, minutes and hardware: experiments/README.md."
     )
     return 0

@@ -29,12 +29,14 @@ ROOMS = (  # in reading order
         "parallel",
     ),
     *("dynamics", "rejection", "portable", "signals"),
-    *("evaluation", "data", "plots", "checkpoint"),
+    *("evaluation", "data", "plots", "checkpoint", "export", "shipped"),
 )
 NAMES = {  # name -> the room it lives in
     **dict.fromkeys(("GAN", "AdversarialLoss", "Batch", "Network", "Penalty", "Rule"), "types"),
     **dict.fromkeys(("GANState", "NetworkState"), "types"),
     "from_linen": "networks",
+    "load_generator": "export",
+    "pretrained": "shipped",
     **dict.fromkeys(("sample", "sample_latents", "sample_real", "interpolate"), "sampling"),
     **dict.fromkeys(("discriminator_gradients", "generator_gradients"), "gradients"),
     **dict.fromkeys(("init_state", "discriminator_step", "generator_step"), "steps"),

@@ -42,6 +42,8 @@ VOCABULARY_ONLY = (
 )
 MAY_IMPORT = {"compiler": set(), "types": {"compiler"}, **CONVOLUTIONS, **GAME}
 MAY_IMPORT |= {room: {"types"} for room in VOCABULARY_ONLY}
+# A generator that travels, and those that come with the package.
+MAY_IMPORT |= {"export": {"types", "portable"}, "shipped": {"types", "export"}}
 # Its frozen classifier, and the range of images it takes.
 ALSO = {
     "gan_jax/evaluation/features.py": {"networks", "models", "sampling"},
@@ -54,7 +56,7 @@ NO_SIBLINGS = ("models",)
 SHARED_BY_SIBLINGS = ("gan_jax.models.options", "gan_jax.models.conditional")
 
 FLAX_ROOMS = ("networks", "layers", "models")
-EDGE_ROOMS = ("data", "plots", "checkpoint")
+EDGE_ROOMS = ("data", "plots", "checkpoint", "export", "shipped")
 
 # The rooms of experiments, and which of them each may import. Programs lie beside the rooms, and import them all.
 ROOMS = {

@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from experiments.command import compiler, hints, interruption, streams, usage
+from experiments.command import compiler, hints, interruption, presets, streams, usage
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OURS = ("gan_jax", "experiments", "__main__")
@@ -147,7 +147,7 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
     if "flagfile=" in (word.lstrip("-") for word in argv):
         raise UserError("--flagfile= names no file")
     try:
-        positional = flags.FLAGS(argv)[1:]
+        positional = flags.FLAGS(presets.find_presets(argv))[1:]
     except UnicodeDecodeError as error:
         raise UserError(f"a --flagfile is no text: {error}") from error
     except flags.UnrecognizedFlagError as error:

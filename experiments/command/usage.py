@@ -5,11 +5,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 
 from absl import flags
 
-PRESETS = Path(__file__).parents[1] / "flags"
+from experiments.command import presets
+
 OWN = "this program"
 _ASKS = ("-h", "-help", "--help", "--helpshort", "--helpfull")
 
@@ -93,11 +93,11 @@ def _flagfile(width: int) -> str:
 def _presets(command: str, width: int) -> str:
     """List the presets, each with the beginning of its note."""
     lines = [
-        f"presets: {command} --flagfile=experiments/flags/NAME.flags, where NAME is one of",
+        f"presets: {command} --flagfile=NAME, where NAME is one of",
     ]
     notes = {
         path.stem: path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-        for path in sorted(PRESETS.glob("*.flags"))
+        for path in sorted(presets.FOLDER.glob("*.flags"))
     }
     longest = max(map(len, notes), default=0)
     for name, note in notes.items():

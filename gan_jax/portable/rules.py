@@ -69,7 +69,7 @@ def _affine(
         "add": (one, constant),
         "subtract": (one, -constant) if symbol is first else (-one, constant),
         "multiply": (constant, zero),
-        "divide": (1 / constant, zero),
+        "divide": (1 / constant if op == "divide" else one, zero),
     }[op]
     layer = layers.broadcast(symbol.layer, sample)
     arrays = {"scale": scale, "shift": shift}

@@ -120,7 +120,7 @@ def test_help_shows_defaults_and_says_how_presets_are_used(monkeypatch):
     text = "\n".join(page(monkeypatch, 100))
     assert "steps between checkpoints. Default: 1000." in text
     assert "unset: all there are.\n" in text  # no default to show
-    assert "presets: python -m it --flagfile=experiments/flags/NAME.flags" in text
+    assert "presets: python -m it --flagfile=NAME, where NAME" in text
     for preset in (ROOT / "experiments" / "flags").glob("*.flags"):
         assert f"\n  {preset.stem} " in text
 

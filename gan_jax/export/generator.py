@@ -1,0 +1,59 @@
+"""A generator alone: layers and weights, without a game."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gan_jax import portable
+
+
+class Generator(NamedTuple):
+    """A trained generator; calling it runs it by NumPy.
+
+    Attributes:
+      program: its layers, with their weights.
+      facts: what it was made of and how good it is, as its card says.
+      card: that in words, Markdown.
+    """
+
+    program: portable.Program
+    facts: Mapping[str, Any]
+    card: str
+
+    def __call__(self, latents: ArrayLike, labels: ArrayLike | None = None) -> np.ndarray:
+        """Generate images.
+
+        Args:
+          latents: [N, latent_dim], of a standard normal distribution.
+          labels: int[N], the classes to draw, of a generator that knows classes.
+
+        Returns:
+          f32[N, H, W, C] in [-1, 1], or points [N, 2].
+
+        Raises:
+          ValueError: latents of another width; labels that are missing, superfluous, or no classes.
+        """
+        latents = np.asarray(latents, np.float32)
+        return portable.run(self.program, latents, None if labels is None else np.asarray(labels))
+
+    def sample(self, num: int, seed: int = 0, labels: ArrayLike | None = None) -> np.ndarray:
+        """Draw latents and generate images of them; the same seed gives the same images.
+
+        Args:
+          num: how many.
+          seed: of the latents, and of the classes.
+          labels: int[num]; None draws all classes equally often, where the generator knows any.
+
+        Returns:
+          As a call.
+
+        Raises:
+          ValueError: as a call.
+        """
+        rng = np.random.default_rng(seed)
+        latents = rng.normal(size=(num, *self.program.input_shape))
+        if labels is None and self.program.num_classes is not None:
+            labels = rng.integers(self.program.num_classes, size=num)
+        return self(latents, labels)

@@ -5,6 +5,7 @@ median over seeds with its spread.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -69,9 +70,9 @@ def bootstrap_interval(
 
     Reference: Efron, 1979, "Bootstrap methods: another look at the jackknife"; percentile method.
     """
-    arrays = tuple(np.asarray(array) for array in arrays)
-    if not arrays or any(array.ndim == 0 or len(array) == 0 for array in arrays):
-        shapes = [array.shape for array in arrays]
+    samples = [np.asarray(array) for array in arrays]
+    if not samples or any(array.ndim == 0 or len(array) == 0 for array in samples):
+        shapes = [array.shape for array in samples]
         raise ValueError(f"bootstrap needs arrays [N, ...] with N >= 1, got shapes {shapes}")
     if num_resamples < 1 or not 0 < level < 1:
         raise ValueError(
@@ -79,7 +80,7 @@ def bootstrap_interval(
         )
     rng = np.random.default_rng(seed)
     values = [
-        float(statistic(*(array[rng.integers(len(array), size=len(array))] for array in arrays)))
+        float(statistic(*(array[rng.integers(len(array), size=len(array))] for array in samples)))
         for _ in range(num_resamples)
     ]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
@@ -109,14 +110,14 @@ def summarise_seeds(
     values = np.asarray(values).astype(np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"values must be [num_seeds], finite, num_seeds >= 1, got {values}")
-    options = {"num_resamples": num_resamples, "seed": seed, "level": level}
+    interval = partial(bootstrap_interval, num_resamples=num_resamples, seed=seed, level=level)
     q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
     return SeedSummary(
         num=values.size,
         median=float(median),
         q1=float(q1),
         q3=float(q3),
-        median_interval=bootstrap_interval(np.median, values, **options),
+        median_interval=interval(np.median, values),
         mean=float(values.mean()),
-        mean_interval=bootstrap_interval(np.mean, values, **options),
+        mean_interval=interval(np.mean, values),
     )

@@ -174,7 +174,7 @@ def test_shipped_generators_are_sound_small_and_say_what_they_are():
         assert images.std() > 0.3
         files = list((shipped.FOLDER / name).iterdir())
         assert sum(file.stat().st_size for file in files) < 1_000_000
-        assert generator.facts["data_licence"] and generator.facts["recipe"]
+        assert all(generator.facts[name] for name in ("data_licence", "recipe", "measured"))
         assert json.dumps(generator.facts).count("/work/") == 0
     with pytest.raises(ValueError, match=r"name must be one of .*, got 'cats'"):
         gan_jax.pretrained("cats")

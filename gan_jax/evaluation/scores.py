@@ -81,7 +81,8 @@ def evaluate(
     images[1] = images[1][: len(images[2])]
     read, chosen = _reader(features)
     held_against, real, generated = (read(each) for each in images)
-    values, floors = {}, {}
+    values: Values = {}
+    floors: Values = {}
     for measure in chosen(generated):
         values |= measure(held_against, real, generated, resamples)
         floors |= measure(held_against, real, real, 0)

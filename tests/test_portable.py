@@ -22,6 +22,7 @@ PLAYERS = {
     "dcgan": PlayerOptions(IMAGE, 0.25, 0.1, g_hidden=(16, 8), d_hidden=(8,), **LABELLED),
     "dcgan, paired": PlayerOptions((16, 16, 3), 0.25, 0.1, paired=True),
     "article": PlayerOptions(IMAGE, 0.05, 0.05, **LABELLED),
+    "residual": PlayerOptions((12, 16, 3), 0.25, 0.25, **LABELLED),
     "unrolled": PlayerOptions((28, 28, 3), **LABELLED),
     "mlp": PlayerOptions((2,), bias_std=0.5),
     "mlp, of images": PlayerOptions((8, 6, 3), **LABELLED),
@@ -59,7 +60,7 @@ def players(family):
     return NETWORKS[family.partition(",")[0]](PLAYERS[family])
 
 
-SLOW = ("article", "unrolled")  # to compile; tests of the JavaScript run their generators, too
+SLOW = ("article", "residual", "unrolled")  # to compile; tests of the JavaScript run their generators, too
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,7 @@ def make_runner(
     ]
     sizes = tuple(sum(p.numel() for p in net.parameters()) for net in players)
     optimizers = [_adam(net) for net in players]
-    pixels = np.random.default_rng(0).integers(0, 256, (1000, 1, 28, 28), dtype=np.uint8)
-    data = torch.from_numpy(pixels).to(DEVICE)
+    data = _pixels()
     g, d = _compile(players, graphs) if compiled or graphs else players
 
     def loss_of(images: torch.Tensor, target: float) -> torch.Tensor:
@@ -106,6 +105,11 @@ def make_runner(
             torch.cuda.synchronize()
 
     return run, sizes
+
+
+def _pixels() -> torch.Tensor:
+    pixels = np.random.default_rng(0).integers(0, 256, (1000, 1, 28, 28), dtype=np.uint8)
+    return torch.from_numpy(pixels).to(DEVICE)
 
 
 def _compile(players: list[nn.Module], graphs: bool) -> list[nn.Module]:

@@ -60,7 +60,11 @@ def players(family):
     return NETWORKS[family.partition(",")[0]](PLAYERS[family])
 
 
-SLOW = ("article", "residual", "unrolled")  # to compile; tests of the JavaScript run their generators, too
+SLOW = (
+    "article",
+    "residual",
+    "unrolled",
+)  # to compile; tests of the JavaScript run their generators, too
 
 
 @pytest.mark.parametrize(

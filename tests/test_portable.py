@@ -180,6 +180,13 @@ class Mixing(nn.Module):
         return x - x.mean(axis=0, keepdims=True)
 
 
+class Comparing(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        del train
+        return x - x[:1]
+
+
 class Sorting(nn.Module):
     @nn.compact
     def __call__(self, x, *, train):
@@ -198,7 +205,8 @@ class Numbering(nn.Module):
     ("module", "why"),
     [
         (Attention(), "a product of two values"),
-        (Mixing(), "samples of a batch"),
+        (Mixing(), "samples of a batch are summed"),
+        (Comparing(), "samples of a batch are taken apart"),
         (Sorting(), "sort is not among the layers"),
         (Numbering(), "differs from sample to sample"),
     ],

@@ -94,4 +94,14 @@ def _step(layers: Layers, equation: Any, given: list[Value]) -> list[Value]:
         return given[:1]
     if name not in RULES:
         raise UnsupportedError(f"{name} is not among the layers of gan_jax.portable")
-    return [RULES[name](layers, given, settings, tuple(equation.outvars[0].aval.shape))]
+    result = RULES[name](layers, given, settings, tuple(equation.outvars[0].aval.shape))
+    _check_batch([*equation.invars, equation.outvars[0]], [*given, result])
+    return [result]
+
+
+def _check_batch(variables: list[Any], values: list[Value]) -> None:
+    """Refuse a step that gives fewer samples than it is given: layers compute every sample alone."""
+    pairs = zip(variables, values, strict=True)
+    sizes = {v.aval.shape[value.batch_axis] for v, value in pairs if isinstance(value, Symbol)}
+    if len(sizes) > 1:
+        raise UnsupportedError("samples of a batch are taken apart")

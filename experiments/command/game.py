@@ -102,17 +102,20 @@ def _loss(config: Config) -> AdversarialLoss:
     return losses.LOSSES[config.loss]()
 
 
-def learning_rates(config: Config, step: int) -> tuple[float, float]:
-    """Give both players' learning rates after so many steps, G's first."""
-    schedules = (
-        _schedule(config, config.g_lr, config.g_warmup_steps),
-        _schedule(config, config.d_lr),
-    )
-    return tuple(float(each(step)) if callable(each) else each for each in schedules)
+def last_learning_rates(config: Config, num_steps: int) -> tuple[float, float]:
+    """Give both players' learning rates in the last update of so many steps, at least one; G's first.
+
+    D's schedule counts its own turns: `n_dis` in a step, two in one of the article's.
+    """
+    turns = 2 if config.update == "article" else config.n_dis
+    g_rate = _schedule(config, config.g_lr, config.g_warmup_steps)
+    d_rate = _schedule(config, config.d_lr)
+    counts = ((g_rate, num_steps - 1), (d_rate, num_steps * turns - 1))
+    return tuple(float(rate(count)) if callable(rate) else rate for rate, count in counts)
 
 
 def _schedule(config: Config, lr: float, warmup_steps: int = 0) -> optax.ScalarOrSchedule:
-    """Make a player's learning rate, which counts steps."""
+    """Make a player's learning rate, which counts its turns."""
     schedule = {
         "constant": lambda: lr,
         "linear": lambda: optax.linear_schedule(lr, 0.0, config.num_steps),
@@ -131,7 +134,7 @@ def _optimizer(config: Config, lr: float, warmup_steps: int = 0) -> optax.Gradie
 
 
 def _counting_steps(schedule: optax.ScalarOrSchedule, updates: int) -> optax.ScalarOrSchedule:
-    """Let a schedule count steps where a step updates an optimizer several times."""
+    """Let a schedule count turns where a turn updates an optimizer several times."""
     if not callable(schedule):
         return schedule
     return lambda count: schedule(count // updates)

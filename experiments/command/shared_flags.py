@@ -142,7 +142,10 @@ def _define_optimizers() -> None:
     flags.DEFINE_integer("batch_size", 64, "real samples in one of D's steps", 1, 2**20)
     _float("g_lr", 2e-4, "G's learning rate (Adam), per step", high=10.0)
     _float("d_lr", 2e-4, "D's learning rate (Adam), per step", high=10.0)
-    flags.DEFINE_enum("lr_schedule", "constant", SCHEDULES, "linear and cosine end at 0 at the end")
+    flags.DEFINE_enum(
+        "lr_schedule", "constant", SCHEDULES, "linear and cosine end at 0 at the end; D's counts D's turns, so with "
+        "--n_dis=5 it is at 0 after a fifth of the training, with --update=article after half"
+    )  # fmt: skip
     flags.DEFINE_integer("g_warmup_steps", 0, "steps in which G's rate rises from 0", 0, 2**31 - 1)
     _float("b1", 0.5, "Adam's decay of the mean gradient, per step", high=0.999999)
     _float("b2", 0.99, "Adam's decay of the mean squared gradient, per step", high=0.999999999)

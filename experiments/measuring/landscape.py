@@ -176,7 +176,7 @@ def _multipliers(task: Task, state: GANState, step: int) -> Players | None:
         return None
     config = task.config
     numbers = {"b2": config.b2, "eps": config.adam_eps}
-    rates = game.learning_rates(config, step - 1)  # of the last step taken
+    rates = game.last_learning_rates(config, step)
     players = (state.generator, state.discriminator)
     try:
         return Players(

@@ -45,6 +45,22 @@ def test_a_warm_up_lets_the_generators_rate_rise_and_no_other(schedule):
     np.testing.assert_allclose(g_plain[0], 2e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "g_last", "d_last"),
+    [("--n_dis=3", 1, 5), ("--update=article", 1, 3), ("--update=extragradient", 3, 3)],
+)
+def test_the_rates_that_are_told_are_those_of_the_last_updates_of_two_steps(
+    arguments, g_last, d_last
+):
+    with flagsaver.flagsaver():
+        common = ("--network=mlp", f"--num_steps={STEPS}", "--lr_schedule=linear")
+        flags.FLAGS(["program", *common, arguments])
+        config = configs.from_flags()
+    gan = game.build_gan(config, (2,))
+    taken = step_sizes(gan.g_tx)[g_last], step_sizes(gan.d_tx)[d_last]
+    np.testing.assert_allclose(game.last_learning_rates(config, 2), taken, rtol=1e-5)
+
+
 def test_d_sees_augmented_images_where_that_is_asked_for_and_points_have_none():
     def build(shape, *arguments):
         with flagsaver.flagsaver():

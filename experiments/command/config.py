@@ -142,6 +142,11 @@ def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
         raise UserError(
             f"--update_weight is of {', '.join(WEIGHED)}; --update={config.update} has none: leave it out"
         )
+    weight = config.update_weight
+    if config.update == "lookahead_minimax" and weight is not None and not 0 < weight <= 1:
+        raise UserError(
+            f"--update_weight={weight:g}: lookahead_minimax keeps a share of the way, above 0 and at most 1"
+        )
     if config.lookahead_steps != 5 and config.update != "lookahead_minimax":
         raise UserError("--lookahead_steps is of --update=lookahead_minimax: leave it out")
     if config.workdir:

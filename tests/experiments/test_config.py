@@ -94,3 +94,13 @@ def test_a_run_older_than_a_flag_has_its_default():
     assert configs.Config(**older) == config
     assert resumable(older, dataclasses.asdict(config), 0) == []
     assert resumable(older, dataclasses.asdict(dataclasses.replace(config, bias_std=0.5)), 0)
+
+
+@pytest.mark.parametrize("weight", ["0", "1.5"])
+def test_lookahead_keeps_a_share_of_the_way(weight):
+    with pytest.raises(UserError, match=rf"--update_weight={weight}: .*above 0 and at most 1"):
+        parsed(["--update=lookahead_minimax", f"--update_weight={weight}"])
+    assert parsed(["--update=lookahead_minimax", "--update_weight=1"]).update_weight == 1
+    assert parsed(["--update=consensus", f"--update_weight={weight}"]).update_weight == float(
+        weight
+    )

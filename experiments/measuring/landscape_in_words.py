@@ -62,7 +62,10 @@ def _of_hessians(row: dict[str, Any]) -> str:
 
 def _of_gap(row: dict[str, Any], steps: int) -> str:
     gap = row["duality_gap"]
-    return f"duality gap {gap['gap']:.3g} after {steps} steps of each player alone (value {gap['value']:.3g})"
+    said, value = (
+        "not finite" if gap[name] is None else f"{gap[name]:.3g}" for name in ("gap", "value")
+    )
+    return f"duality gap {said} after {steps} steps of each player alone (value {value})"
 
 
 def _of_memory(row: dict[str, Any]) -> str:

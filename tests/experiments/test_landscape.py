@@ -33,6 +33,12 @@ def test_a_game_that_turns_is_told_from_one_that_is_drawn_in():
     assert "hardly turns, 0 of its 2" in still[0] and "1 push away" in still[0]
 
 
+def test_a_gap_that_is_not_finite_is_told():
+    lost = {"gap": None, "value": -1.0}
+    said = landscape_in_words.in_words(checkpoint([[-1.0, 0.0]], duality_gap=lost))
+    assert "duality gap not finite after 5 steps of each player alone (value -1)" in said[2]
+
+
 def test_the_path_is_told_by_the_sign_at_its_end():
     path = {
         "from": 0,

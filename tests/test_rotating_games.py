@@ -112,6 +112,27 @@ def test_a_step_near_the_equilibrium_has_the_eigenvalues_of_theory(float64, rule
 
 
 @pytest.mark.parametrize(
+    ("longest", "bound"),
+    [
+        (lambda a, h: abs(update_map.extragradient_factor(1j * a, h)), lambda a: 1 / a),
+        (lambda a, h: max(map(abs, update_map.past_factors(1j * a, h))), lambda a: 3**-0.5 / a),
+        (
+            lambda a, h: abs(update_map.consensus_factor(1j * a, h, 0.7)),
+            lambda a: 1.4 / (1 + 0.49 * a**2),
+        ),
+        (
+            lambda a, h: abs(update_map.symplectic_factor(1j * a, h, 0.7)),
+            lambda a: 1.4 / (1 + 0.49 * a**2),
+        ),
+    ],
+)
+def test_the_cures_come_in_up_to_the_rate_of_theory_and_no_further(longest, bound):
+    for a in (0.5, 1.0, 3.0):
+        assert all(longest(a, share * bound(a)) < 1 for share in (0.01, 0.5, 0.999))
+        assert longest(a, 1.001 * bound(a)) > 1
+
+
+@pytest.mark.parametrize(
     ("name", "squared_factor"),
     [
         ("simultaneous", 1 + H**2),
@@ -259,27 +280,25 @@ def test_adjusted_gradients_are_those_of_the_dense_jacobian(name):
     assert np.abs(expected - g).max() > 1e-2  # something was adjusted
 
 
-def test_the_adjustment_turns_around_at_an_unstable_point(float64):
-    # Both players climb: with w in the place of -w every gradient changes sign, and so does <g, H^T g>.
-    def adjusted(sign):
-        loss = losses.AdversarialLoss(
-            lambda real, fake: jnp.mean(fake) + 30.0 * sign * jnp.mean(fake) ** 2,
-            lambda real, fake: -jnp.mean(fake) + 30.0 * sign * jnp.mean(fake) ** 2,
-        )
-        gan = dirac_game(loss, tx=SGD)
-        state = dirac_state(gan, 0.5, 1.0, jax.random.key(0))
-        grads, _, _ = both_gradients(gan, state, dirac_data(), key=jax.random.key(1))
-        new, _ = rules.symplectic_gradient_adjustment.step(
-            gan, state, dirac_data(), key=jax.random.key(1)
-        )
-        moved = np.array([0.5, 1.0]) - np.array([new.generator.params, new.discriminator.params])
-        return moved - np.array([grads.generator, grads.discriminator]), np.array([*grads])
-
-    for sign in (1, -1):
-        turned, g = adjusted(sign)
-        assert np.abs(turned).max() > 0
-        # The antisymmetric part in the plane is a quarter turn: what is added is square to g.
-        assert abs(turned @ g) < 1e-9
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_adjustment_lengthens_or_lessens_the_gradients_as_they_themselves_do(float64, sign):
+    # <g, H^T g> tells whether |g| shrinks or grows along w' = -g; A^T g, left alone, would do the opposite here.
+    theta, psi, k = 0.5, 1.0, 60.0 * sign
+    loss = losses.AdversarialLoss(
+        lambda real, fake: jnp.mean(fake) + 0.5 * k * jnp.mean(fake) ** 2,
+        lambda real, fake: -jnp.mean(fake) + 0.5 * k * jnp.mean(fake) ** 2,
+    )
+    gan = dirac_game(loss, tx=SGD)
+    state = dirac_state(gan, theta, psi, jax.random.key(0))
+    step = quick_jit(partial(rules.symplectic_gradient_adjustment.step, gan))
+    new, _ = step(state, dirac_data(), key=jax.random.key(1))
+    moved = np.array([theta - new.generator.params, psi - new.discriminator.params])
+    g = np.array([-psi + k * theta * psi**2, theta + k * psi * theta**2])
+    mixed = 2 * k * theta * psi
+    hessian = np.array([[k * psi**2, mixed - 1], [mixed + 1, k * theta**2]])
+    uphill, turned = hessian.T @ g, 0.5 * (hessian.T - hessian) @ g
+    assert np.sign(g @ uphill) == sign and np.sign(turned @ uphill) == -sign
+    np.testing.assert_allclose(moved, g - turned, rtol=1e-12)
 
 
 # Who moves, and by what

@@ -84,7 +84,7 @@ def dirac_eigenvalues(loss: str, gamma: float = 0.0) -> tuple[complex, complex]:
     Returns:
       Both, that of the larger imaginary or else real part first.
 
-    Reference: Mescheder et al. 2018, lemmas 2.3 and 4.1 for the classic loss, where a = b = f'(0), arXiv:1801.04406.
+    Reference: Mescheder et al. 2018, lemmas 2.1 and 4.1 for the classic loss, where a = b = f'(0), arXiv:1801.04406.
     """
     pull, push = PULLS[loss]
     root = cmath.sqrt(0.25 * gamma**2 - pull * push)

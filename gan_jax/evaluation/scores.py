@@ -35,7 +35,8 @@ class Score(NamedTuple):
     Attributes:
       value: the number.
       interval: of 95 %, over the samples; None where the measure has none.
-      floor: the same measure of as many unseen real images: what a perfect sampler would score.
+      floor: the same measure of as many unseen real images, what a perfect sampler would score; of fewer, if there are
+        no more, and then not quite comparable.
     """
 
     value: float

@@ -9,6 +9,7 @@ Needs no network: a part whose data set or library is missing says so in its fil
 """
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -19,13 +20,6 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments.command import program
-
-MINUTES = flags.DEFINE_float("minutes", 8.0, "time for all parts together", 0.05, 1e4)
-OUT = flags.DEFINE_string("out", None, "folder for what the parts print")
-DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "folder of the data sets, for the parts that train on MNIST"
-)
-SMALL = flags.DEFINE_bool("small", False, "small sizes and built-in data: a rehearsal on any machine")  # fmt: skip
 
 ROOT = Path(__file__).parents[2]  # where the parts run
 VERSIONS = (
@@ -51,15 +45,24 @@ class Outcome(NamedTuple):
     seconds: float
 
 
+def define_flags() -> None:
+    """Define this program's own flags."""
+    flags.DEFINE_float("minutes", 8.0, "time for all parts together", 0.05, 1e4)
+    flags.register_validator("minutes", math.isfinite, message="must be a finite number of minutes")
+    flags.DEFINE_string("out", None, "folder for what the parts print")
+    flags.DEFINE_string("data_dir", None, "folder of the data sets, for parts that train on MNIST")
+    flags.DEFINE_bool("small", False, "small sizes and built-in data: a rehearsal on any machine")
+
+
 def main() -> int:
     """Run the parts."""
-    if not OUT.value:
+    values = flags.FLAGS
+    if not values.out:
         raise program.UserError("--out=DIR names the folder for the figures")
-    folder = Path(OUT.value).expanduser().resolve()
+    folder = Path(values.out).expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    outcomes = run_parts(
-        parts(folder, small=SMALL.value, data_dir=DATA_DIR.value), 60 * MINUTES.value, folder
-    )
+    listed = parts(folder, small=values.small, data_dir=values.data_dir)
+    outcomes = run_parts(listed, 60 * values.minutes, folder)
     return 0 if any(outcome.ended == "done" for outcome in outcomes) else 1
 
 
@@ -147,4 +150,5 @@ def _write(outcomes: list[Outcome], path: Path) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     program.run(main)

@@ -11,6 +11,7 @@ the whole table. Time is the processor's, so that other work on the machine does
 (`taskset -c 0`).
 """
 
+import math
 import re
 import shlex
 from pathlib import Path
@@ -26,14 +27,6 @@ CHUNK = 100  # steps
 TIMED_CHUNKS = 4
 WATCHED = (0.25, 0.5, 1.0)  # shares of the training at which the distance is taken
 
-shared_flags.define_flags()
-RECIPES = flags.DEFINE_string("recipes", None, "file with a recipe a line, `name: --flag=value`")
-SECONDS = flags.DEFINE_float("seconds", 60, "time of the processor for each training", 1.0, 1e6)
-SEEDS = flags.DEFINE_list("seeds", ["100"], "seeds; keep those of the final runs out")
-SAMPLES = flags.DEFINE_integer("num_samples", 10_000, "samples that are measured", 100, 10**6)
-OUT = flags.DEFINE_string("out", "recipes.csv", "table that the rows are added to")
-PLOT = flags.DEFINE_string("plot", None, "draw the table, distance against seconds; unset: do not")
-
 
 class Recipe(NamedTuple):
     """What a line of the file says: a name, and flags that differ from the flagfile's."""
@@ -42,22 +35,35 @@ class Recipe(NamedTuple):
     arguments: tuple[str, ...]
 
 
+def define_flags() -> None:
+    """Define this program's own flags, and those that recipes are made of."""
+    shared_flags.define_flags()
+    flags.DEFINE_string("recipes", None, "file with a recipe a line, `name: --flag=value`")
+    flags.DEFINE_float("seconds", 60, "time of the processor for each training", 1.0, 1e6)
+    flags.register_validator("seconds", math.isfinite, message="must be a finite number of seconds")
+    flags.DEFINE_list("seeds", ["100"], "seeds; keep those of the final runs out")
+    flags.DEFINE_integer("num_samples", 10_000, "samples that are measured", 100, 10**6)
+    flags.DEFINE_string("out", "recipes.csv", "table that the rows are added to")
+    flags.DEFINE_string("plot", None, "draw the table, distance against seconds; unset: do not")
+
+
 def main() -> int:
     """Train, measure, write."""
-    if not RECIPES.value and not PLOT.value:
+    values = flags.FLAGS
+    if not values.recipes and not values.plot:
         raise program.UserError("--recipes=FILE names the file with the recipes")
-    recipes = read_recipes(Path(RECIPES.value).expanduser()) if RECIPES.value else []
-    table = Path(OUT.value).expanduser()
+    recipes = read_recipes(Path(values.recipes).expanduser()) if values.recipes else []
+    table = Path(values.out).expanduser()
     done = {(row["name"], row["seed"], row["asked_seconds"]) for row in read_rows(table)}
     for recipe in recipes:
-        for seed in SEEDS.value:
-            if (recipe.name, seed, f"{SECONDS.value:g}") in done:
+        for seed in values.seeds:
+            if (recipe.name, seed, f"{values.seconds:g}") in done:
                 continue
             row = _row(recipe, seed)
             add_row(table, row)
             print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-    if PLOT.value:
-        draw(read_rows(table), Path(PLOT.value).expanduser())
+    if values.plot:
+        draw(read_rows(table), Path(values.plot).expanduser())
     return 0
 
 
@@ -115,7 +121,7 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     from gan_jax import plots
 
     if not rows:
-        raise program.UserError(f"--out={OUT.value} holds no rows to draw")
+        raise program.UserError("the table holds no rows to draw")
     seconds, distances, lengths = (
         [float(row[name]) for row in rows] for name in ("seconds", "distance_100", "asked_seconds")
     )
@@ -146,13 +152,13 @@ def _row(recipe: Recipe, seed: str) -> dict[str, Any]:
     config = _config_of(recipe, seed)
     images = recipe_run.images_of(config)
     second = recipe_run.seconds_a_step(config, images.learnt, CHUNK, TIMED_CHUNKS)
-    config = dataclasses.replace(config, num_steps=steps_within(SECONDS.value, second))
-    found = recipe_run.train_and_measure(config, images, CHUNK, WATCHED, SAMPLES.value)
+    config = dataclasses.replace(config, num_steps=steps_within(flags.FLAGS.seconds, second))
+    found = recipe_run.train_and_measure(config, images, CHUNK, WATCHED, flags.FLAGS.num_samples)
     return {
         "name": recipe.name,
         "seed": seed,
         "dataset": config.dataset,
-        "asked_seconds": f"{SECONDS.value:g}",
+        "asked_seconds": f"{flags.FLAGS.seconds:g}",
         "ms_a_step": round(1e3 * second, 2),
         "steps": config.num_steps,
         **found,
@@ -161,4 +167,5 @@ def _row(recipe: Recipe, seed: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    define_flags()
     program.run(main)

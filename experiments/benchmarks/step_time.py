@@ -25,10 +25,10 @@ def main() -> int:
     from experiments.benchmarks.timing import interleave, report
 
     batches = _batch_sizes()
-    unknown = set(RULES.value) - set(game.RULES)
+    unknown = set(RULES.value) - set(game.PASSES)
     if unknown:
         raise program.UserError(
-            f"--rules: unknown {', '.join(sorted(unknown))}; there are {', '.join(game.RULES)}"
+            f"--rules: unknown {', '.join(sorted(unknown))}; there are {', '.join(game.PASSES)}"
         )
     gan = game.build(dtype=jnp.dtype(DTYPE.value))
     rows, peaks = [], [game.gemm_peak()]

@@ -22,8 +22,9 @@ def define_flags() -> None:
     _define_naming()
     _define_pictures()
     flags.DEFINE_integer("sample_rate", 8000, "samples in a second of a sound", 1000, 192_000)
-    flags.DEFINE_float(
-        "duration", 1.024, "seconds of a sound; longer ones are cut off behind", 0.02, 60
+    flags.DEFINE_float("duration", 1.024, "seconds of a sound; longer ones are cut off behind")
+    flags.register_validator(
+        "duration", lambda value: 0.02 <= value <= 60, message="must be 0.02 to 60 seconds"
     )
 
 

@@ -72,8 +72,12 @@ def _running() -> str | None:
     name, folder = path.stem, path.parent
     while (folder / "__init__.py").exists():
         name, folder = f"{folder.name}.{name}", folder.parent
-    found = _source(name) if _is_module_name(name) else None
-    return name if found is not None and found.resolve() == path else None
+    # A package without __init__.py, as `experiments` is, looks like any folder: the longer name first.
+    for candidate in (f"{folder.name}.{name}", name):
+        found = _source(candidate) if _is_module_name(candidate) else None
+        if found is not None and found.resolve() == path:
+            return candidate
+    return None
 
 
 def _refuse_script() -> NoReturn:

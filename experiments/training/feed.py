@@ -1,5 +1,6 @@
 """Where a run's data lie, and how its chunks get them: all of it on the devices, or from the host chunk by chunk."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -33,7 +34,8 @@ def stays_on_host(task: Task) -> bool:
         return wish == "yes"
     memory = jax.local_devices()[0].memory_stats() or {}
     limit = LARGE_SHARE * memory["bytes_limit"] if "bytes_limit" in memory else LARGE_BYTES
-    return can and task.source.train.images.nbytes > limit
+    images = task.source.train.images  # or their shapes alone, ahead of time
+    return can and math.prod(images.shape) * images.dtype.itemsize > limit
 
 
 class OnDevices:

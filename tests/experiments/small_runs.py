@@ -108,7 +108,7 @@ class Lab:
         monkeypatch.setattr(loop, "check", lambda *arguments: None)  # traces a step each time
         monkeypatch.setattr(provenance, "_commit", lambda: None)  # asks git each time
         for picture in ("save_curves", "save_animation"):  # slow, and drawn from what is compared
-            monkeypatch.setattr(plots, picture, lambda *arguments: None)
+            monkeypatch.setattr(plots, picture, lambda *arguments, **options: None)
         task, observer = digits()
         watched = observer._replace(
             draw=self._draw, finish=self._finish, measure=self._measure, measured="distance"

@@ -28,7 +28,7 @@ def test_the_counted_products_are_those_that_the_compiler_counts(player, layers,
     assert flops(3) - flops(1) == pytest.approx(2 * 2 * sum(layers), rel=0.03)
 
 
-@pytest.mark.parametrize("rule", game.RULES)
+@pytest.mark.parametrize("rule", game.PASSES)
 def test_the_arithmetic_grows_with_the_batch(rule):
     assert game.flops_per_step(rule, 24) == 3 * game.flops_per_step(rule, 8)
 
@@ -56,7 +56,7 @@ def test_ratios_compare_rounds_so_that_a_slow_round_cancels():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", game.RULES)
+@pytest.mark.parametrize("rule", game.PASSES)
 def test_the_articles_contestants_take_their_steps(rule):
     game.make_runner(game.build(width=1 / 128), rule, batch=2, num_steps=1)()
 

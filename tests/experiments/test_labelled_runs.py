@@ -153,7 +153,7 @@ def conditional_task(folder, source, **values) -> Task:
 
 def test_a_conditional_run_is_trained_continued_and_read_back(tmp_path, source, monkeypatch):
     for name in ("save_curves", "save_animation"):
-        monkeypatch.setattr(plots, name, lambda *arguments: None)
+        monkeypatch.setattr(plots, name, lambda *arguments, **options: None)
     for steps in (2, 4):
         assert loop.play(conditional_task(tmp_path, source, num_steps=steps)) == 0
     run = restore_run(tmp_path)

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -208,6 +209,7 @@ def test_batch_norm_is_left_out_where_single_images_count(arguments, norms):
 def test_an_experiments_sample_shape_is_that_of_what_it_draws():
     source = parts.Source(data.load("digits"))
     plain = parts.Experiment("", "images", None, None, None)
-    assert parts.Task(plain, None, source).sample_shape == (28, 28, 1)
+    config = SimpleNamespace(conditional=False)
+    assert parts.Task(plain, config, source).sample_shape == (28, 28, 1)
     stacked = plain._replace(draw_real=sample_triples)
-    assert parts.Task(stacked, None, source).sample_shape == (28, 28, 3)
+    assert parts.Task(stacked, config, source).sample_shape == (28, 28, 3)

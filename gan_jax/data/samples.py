@@ -1,14 +1,22 @@
 """Samples that were made elsewhere, as pixels: arrays of whatever range and layout generators write, or pictures."""
 
 import os
+import zipfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from gan_jax.data.dataset import DataError
-from gan_jax.data.folder.files import find_files
-from gan_jax.data.folder.pictures import SUFFIXES, Recipe, read_header, read_pixels
+from gan_jax.data.folder import arrays
+from gan_jax.data.folder.files import File, find_files
+from gan_jax.data.folder.pictures import (
+    SUFFIXES,
+    Recipe,
+    pillow_is_quiet,
+    read_header,
+    read_pixels,
+)
 from gan_jax.data.folder.workers import for_each
 
 CHANNELS = (1, 3)
@@ -36,6 +44,8 @@ def read_samples(path: str | os.PathLike) -> np.ndarray:
         return _pictures(path)
     try:
         found = _read(path)
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(
             f"{path}: expected a readable file, got {error.strerror or error}; name an .npz, an .npy, a "
@@ -44,13 +54,21 @@ def read_samples(path: str | os.PathLike) -> np.ndarray:
     except Exception as error:  # NumPy and zipfile raise many kinds on damaged files
         got = " ".join(str(error).split())
         raise DataError(f"{path}: expected arrays of numbers, got {got}; save them anew") from error
+    if found.ndim and not len(found):
+        raise DataError(f"{path}: expected at least one sample, got none; save some")
     if found.ndim == 2 and found.dtype.kind == "f":
+        if not np.isfinite(found).all():
+            raise DataError(f"{path}: expected finite points, got others; leave those out")
         return found.astype(np.float32)
     return _pixels(path, _channels_last(path, found))
 
 
 def _pictures(path: Path) -> np.ndarray:
-    files = find_files(path, SUFFIXES)
+    with pillow_is_quiet():
+        return _of_one_size(path, find_files(path, SUFFIXES))
+
+
+def _of_one_size(path: Path, files: list[File]) -> np.ndarray:
     headers = list(for_each(files, read_header, "looking at", str(path)))
     sizes = sorted({(header.height, header.width) for header in headers})
     if len(sizes) > 1:
@@ -63,15 +81,14 @@ def _pictures(path: Path) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
-    opened = np.load(path, allow_pickle=False)
-    if isinstance(opened, np.ndarray):
-        return opened
-    with opened:
+    if not zipfile.is_zipfile(path):
+        return np.load(path, allow_pickle=False)
+    with arrays.opened_npz(path) as opened:
         names = list(opened.files)
         usual = [name for name in USUAL_NAMES if name in names] or names
-        if len(names) > 1 and usual == names:
-            raise ValueError(f"{', '.join(names)}, none of which is called images")
-        return opened[usual[0]]
+        if not names or (len(names) > 1 and usual == names):
+            raise ValueError(f"{', '.join(names) or 'none'}, none of which is called images")
+        return arrays.member(opened, usual[0])
 
 
 def _channels_last(path: Path, found: np.ndarray) -> np.ndarray:
@@ -90,7 +107,8 @@ def _channels_last(path: Path, found: np.ndarray) -> np.ndarray:
 def _pixels(path: Path, images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8:
         return images
-    low, high = float(images.min()), float(images.max())
+    numbers = images.dtype.kind in "iuf"
+    low, high = (float(images.min()), float(images.max())) if numbers else (np.nan, np.nan)
     if images.dtype.kind != "f" or not -1 - SLACK <= low < 0 or not high <= 1 + SLACK:
         raise DataError(
             f"{path}: expected pixels uint8, or floats in [-1, 1], some below 0, got {images.dtype} from {low:g} to "

@@ -219,6 +219,16 @@ def test_a_zip_that_swells_or_is_damaged_names_the_entry(tmp_path, monkeypatch):
     content[content.index(b"IDAT") + 6] ^= 255
     path.write_bytes(content)
     assert "0.png (damaged within the .zip: Bad CRC-32" in message(path)
+    content = bytearray(zipped(path, solid(9), compression=zipfile.ZIP_LZMA).read_bytes())
+    content[content.index(b"0.png") + 9] = 255  # a setting of LZMA that there is not
+    path.write_bytes(content)
+    assert "0.png (damaged within the .zip: " in message(path)
+
+
+def test_a_zip_with_names_that_are_no_text_is_refused(tmp_path):
+    path = zipped(tmp_path / "it.zip", {"\u00e4.png": solid(1)["0.png"]})
+    path.write_bytes(path.read_bytes().replace("\u00e4".encode(), b"\xff\xff"))
+    assert "it.zip: expected a sound .zip, got 'utf-8' codec" in message(path)
 
 
 def test_links_in_a_circle_pipes_and_folders_called_png_do_no_harm(tmp_path):
@@ -275,6 +285,8 @@ def test_an_npz_that_swells_or_is_none_is_refused(tmp_path, monkeypatch):
     assert "expected at most 0 GiB" in message(path)
     path.write_bytes(b"no arrays")
     assert "it.npz: expected arrays of numbers, got File is not a zip file" in message(path)
+    zipped(path, {"images": b"no array"})
+    assert "it.npz: expected arrays of numbers, got images, which is no array" in message(path)
     (tmp_path / "it.npy").write_bytes(b"\x80\x04pickled")
     assert "it.npy: expected arrays of numbers, got" in message(tmp_path / "it.npy")
 

@@ -41,6 +41,11 @@ def test_grey_images_get_their_channel_and_points_stay_points(tmp_path):
         ({"images": PIXELS[:, :, :, [0, 1]]}, r"got \[6, 5, 4, 2\]"),
         ({"a": PIXELS, "b": PIXELS}, "a, b, none of which is called images"),
         ({"images": np.array([{}])}, "Object arrays cannot be loaded"),
+        ({"images": SIGNED[:0]}, "at least one sample, got none"),
+        ({"images": np.full((2, 3, 4), "a")}, "got <U1 from nan"),
+        ({"images": np.zeros((2, 3, 4), "M8[s]")}, "got datetime64"),
+        ({"points": np.full((3, 2), np.inf)}, "expected finite points"),
+        ({}, "none, none of which is called images"),
     ],
 )
 def test_what_could_be_read_wrongly_is_refused_in_one_line(tmp_path, arrays, message):
@@ -56,6 +61,18 @@ def test_a_file_that_is_none_or_damaged_is_named(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(DataError, match="expected arrays of numbers"):
         read_samples(tmp_path / "text.npz")
+    with zipfile.ZipFile(tmp_path / "bytes.npz", "w") as archive:
+        archive.writestr("images", "hello")
+    with pytest.raises(DataError, match="expected arrays of numbers, got images, which is no"):
+        read_samples(tmp_path / "bytes.npz")
+
+
+def test_an_npz_that_swells_is_refused(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((9, 8, 8), np.uint8))
+    assert len(read_samples(tmp_path / "a.npz")) == 9
+    monkeypatch.setattr("gan_jax.data.folder.arrays.MAX_BYTES", 500)
+    with pytest.raises(DataError, match=r"expected at most 0 GiB.*when unpacked"):
+        read_samples(tmp_path / "a.npz")
 
 
 def test_a_folder_and_a_zip_of_pictures_hold_their_pixels_in_the_order_of_names(tmp_path):

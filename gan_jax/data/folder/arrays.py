@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -65,7 +66,19 @@ def read_arrays(path: str | os.PathLike) -> Arrays:
     return _checked(path, found)
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def opened_npz(path: Path) -> "np.lib.npyio.NpzFile":
+    """Open an .npz, unless what it promises to unpack to would fill the memory.
+
+    Args:
+      path: the file.
+
+    Returns:
+      Its arrays by their names; whoever takes them closes it.
+
+    Raises:
+      DataError: it is too large.
+      Exception: of many kinds, if it is damaged.
+    """
     with zipfile.ZipFile(path) as archive:
         promised = sum(entry.file_size for entry in archive.infolist())
     if promised > MAX_BYTES:
@@ -73,16 +86,39 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             f"{path}: expected at most {MAX_BYTES >> 30} GiB, got {promised / 2**30:.1f} when unpacked; save the "
             "images as .npy, which is not unpacked"
         )
-    with np.load(path, allow_pickle=False) as archive:
+    return np.load(path, allow_pickle=False)
+
+
+def member(archive: Mapping[str, np.ndarray | bytes], name: str) -> np.ndarray:
+    """Take an array of an .npz; NumPy gives what is none as bytes.
+
+    Args:
+      archive: from `opened_npz`.
+      name: of the array.
+
+    Returns:
+      The array.
+
+    Raises:
+      ValueError: it is none, or damaged.
+    """
+    found = archive[name]
+    if isinstance(found, bytes):
+        raise ValueError(f"{name}, which is no array")
+    return found
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with opened_npz(path) as archive:
         names = list(archive.files)
         wanted = [name for name in ("images", "labels", "class_names") if name in names]
         if "images" not in wanted and len(names) == 1:
-            return {"images": archive[names[0]]}
+            return {"images": member(archive, names[0])}
         if "images" not in wanted:
             raise DataError(
                 f"{path}: expected an array images, got {', '.join(names) or 'none'}; give it that name"
             )
-        return {name: archive[name] for name in wanted}
+        return {name: member(archive, name) for name in wanted}
 
 
 def _checked(path: Path, found: dict[str, np.ndarray]) -> Arrays:

@@ -2,7 +2,6 @@
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -102,7 +101,10 @@ def _read_file(path: Path) -> bytes:
 
 
 def _in_zip(path: Path) -> Iterator[File]:
-    archive = zipfile.ZipFile(path)  # stays open as long as a file of it may be read
+    try:
+        archive = zipfile.ZipFile(path)  # stays open as long as a file of it may be read
+    except (ValueError, NotImplementedError) as error:  # names that are no text, a later version
+        raise zipfile.BadZipFile(str(error)) from error
     for entry in archive.infolist():
         if not entry.is_dir() and all(_is_ours(part) for part in entry.filename.split("/")):
             yield File(entry.filename, partial(_read_entry, archive, entry))
@@ -113,10 +115,10 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as file:
             content = file.read(MAX_FILE_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise UnreadableError(f"damaged within the .zip: {error}") from error
     except (RuntimeError, NotImplementedError) as error:  # a password, an unknown compression
         raise UnreadableError(f"cannot be unpacked: {error}") from error
+    except Exception as error:  # every compression has errors of its own
+        raise UnreadableError(f"damaged within the .zip: {error}") from error
     return _checked(content)
 
 

@@ -1,6 +1,8 @@
-"""The tutorial's snippets run in order, and say what is written beside them."""
+"""The tutorial's snippets run in order, as a notebook's cells, and say what is written beside them."""
 
+import json
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,22 @@ DOCS = Path(__file__).parents[1] / "docs"
 TUTORIAL = (DOCS / "tutorial.md").read_text(encoding="utf-8")
 
 
-def test_the_tutorial_runs_from_top_to_bottom(capsys):
+def test_the_notebook_is_the_tutorial():
+    made = runpy.run_path(str(DOCS / "notebook.py"))["notebook"](TUTORIAL)
+    assert (DOCS / "tutorial.ipynb").read_text(encoding="utf-8") == made, "python docs/notebook.py"
+    snippets = re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL)
+    assert code_cells() == [snippet.strip() for snippet in snippets]
+
+
+def code_cells() -> list[str]:
+    content = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))
+    return ["".join(c["source"]) for c in content["cells"] if c["cell_type"] == "code"]
+
+
+def test_the_notebook_runs_from_top_to_bottom(capsys):
     names: dict = {}
-    for snippet in re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL):
-        exec(compile(snippet, "tutorial.md", "exec"), names)
+    for cell in code_cells():
+        exec(compile(cell, "tutorial.ipynb", "exec"), names)
     assert float(names["d_loss"]) == pytest.approx(2 * np.log(2))
     assert float(names["pull"]) == pytest.approx(0, abs=1e-6)
     assert float(names["slope"](names["losses"].minimax(), -20.0)) == pytest.approx(

@@ -56,7 +56,7 @@ class RealData(NamedTuple):
     Attributes:
       yardstick: with the training data.
       unseen: as the yardstick reads them.
-      labels: classes of the training data and of the unseen ones.
+      labels: classes of the training data that the yardstick holds, and of the unseen ones.
       num_unseen: how many.
       floors: their values.
     """
@@ -108,7 +108,7 @@ def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
     check_enough(chosen, num)
     source = source_of(run, request.data_dir)
     real = real_data(kind, compared(source, run.experiment.name), request.features, num, chosen)
-    train, read, facts = real.yardstick
+    train, read, facts, _ = real.yardstick
     samples = read(_generate(run, request, num, PLAIN).samples)
     classes = None if labels is None else (*real.labels, labels)
     values = compute(chosen, train, real.unseen, samples, classes=classes)
@@ -176,7 +176,8 @@ def real_data(
     unseen = yardstick.read(images)
     labels: tuple[Any, ...] = (None, None)
     if any(measure.labelled for measure in chosen):  # of the unseen ones chosen as they are
-        labels = (train.labels, kind.unseen(held_out._replace(images=held_out.labels), num))
+        of_train = train.labels if yardstick.chosen is None else train.labels[yardstick.chosen]
+        labels = (of_train, kind.unseen(held_out._replace(images=held_out.labels), num))
     classes = (*labels, labels[1])
     floors = compute(chosen, yardstick.train, unseen, unseen, resamples=0, classes=classes)
     return RealData(yardstick, unseen, labels, len(images), floors)

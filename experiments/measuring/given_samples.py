@@ -38,7 +38,7 @@ def evaluate_samples(path: Path, source: Source, request: Request, out: Path) ->
     chosen = measures.of_kind(kind.name, among)
     check_enough(chosen, num)
     real = real_data(kind, compared(source, source.train.name), request.features, num, chosen)
-    train, read, facts = real.yardstick
+    train, read, facts, _ = real.yardstick
     values = compute(chosen, train, real.unseen, read(samples[:num]))
     found = {
         **{"samples": str(path), "dataset": source.train.name, **facts},

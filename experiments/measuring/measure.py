@@ -67,11 +67,13 @@ class Yardstick(NamedTuple):
       train: what measures take as `train`.
       read: `samples [N, ...] -> ` what measures take as `unseen` and `samples`. It takes real ones and generated ones.
       facts: what the numbers depend on besides the samples, for evaluation.json.
+      chosen: which of the training data `train` holds, int[M]; None: all.
     """
 
     train: Any
     read: Callable[[np.ndarray], Any]
     facts: Mapping[str, str]
+    chosen: np.ndarray | None = None
 
 
 class Kind(NamedTuple):

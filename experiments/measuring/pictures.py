@@ -37,11 +37,12 @@ def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
             "measured: leave --features out"
         )
     facts = {"features": "none, pixels only"}
-    images, total = train.images, len(train.images)
+    images, total, chosen = train.images, len(train.images), None
     if total > MOST:
-        images = images[np.sort(np.random.default_rng(0).choice(total, MOST, replace=False))]
+        chosen = np.sort(np.random.default_rng(0).choice(total, MOST, replace=False))
+        images = images[chosen]
         facts["compared"] = f"{MOST:,} of {total:,} training pictures"
-    return Yardstick(read(images), read, facts)
+    return Yardstick(read(images), read, facts, chosen)
 
 
 def unseen(test: Dataset, num: int) -> np.ndarray:

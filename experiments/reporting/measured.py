@@ -21,11 +21,17 @@ MEANING = {
     "unsure": "share of samples that the classifier is not sure of",
     "neighbour_ratio": "distance to the nearest training picture over that of unseen real ones; near 1 is honest",
     "copied": "share of near copies of training pictures; 0.01 by chance",
-    "pixels": "Frechet distance in the principal components of the pixels",
+    "pixel_frechet": "Frechet distance in the principal components of the pixels, as a share of their variance",
     "agreement": "share of samples read as the training picture nearest to them is",
     "modes": "modes that at least one sample lies in",
     "high_quality": "share of samples within three standard deviations of a mode",
     "mode_kl": "how unevenly modes are drawn, in nats",
+    "shortfall": "uneven modes and samples outside of them, in one number",
+    "mode_kl_digits": "how unevenly modes are drawn, against the shares of the training digits, in nats",
+    "label_agreement": "share of samples that the classifier reads as the class asked for",
+    "class_frechet": "Frechet distance of features within each class, averaged",
+    "pixel_class_frechet": "the same in the principal components of the pixels",
+    "class_samples": "samples of the class that has the fewest: few raise the distances above",
 }
 
 

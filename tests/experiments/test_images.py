@@ -15,7 +15,7 @@ from experiments import images
 from experiments.command import own_data
 from experiments.command.experiment import Source, Task
 from experiments.command.program import UserError
-from experiments.measuring import evaluation, pictures
+from experiments.measuring import evaluation, measures, pictures
 from experiments.record.restored import restore_run
 from experiments.training import feed
 from gan_jax.data.dataset import make_dataset
@@ -132,15 +132,29 @@ def test_a_size_is_height_by_width():
             own_data.image_size(text)
 
 
+def test_classes_are_those_of_the_training_pictures_that_are_compared(monkeypatch):
+    monkeypatch.setattr(pictures, "MOST", 12)
+    labels = np.arange(40, dtype=np.int32) % 2
+    pixels = np.random.default_rng(0).integers(0, 9, (40, 2, 2, 1), np.uint8)
+    pixels[labels == 1] += 200
+    source = Source(*(make_dataset(pixels, labels, name, ("a", "b")) for name in ("x", "y")))
+    chosen = measures.named(["pixels_by_class"])
+    real = evaluation.real_data(pictures.KIND, evaluation.compared(source, "x"), None, 20, chosen)
+    of_train, _ = real.labels
+    bright = real.yardstick.train.images.mean(axis=(1, 2, 3)) > 100
+    assert len(bright) == 12
+    np.testing.assert_array_equal(of_train, bright)
+
+
 def test_pixels_alone_are_measured_and_it_is_said():
     dataset = make_dataset(np.asarray(noise(8, 8))[None], None, "x")
-    train, read, facts = pictures.yardstick(dataset)
+    train, read, facts, _ = pictures.yardstick(dataset)
     assert facts == {"features": "none, pixels only"}
     assert len(train.images) == 1
     many = dataset._replace(
         images=np.arange(12_000, dtype=np.uint16).astype(np.uint8).reshape(-1, 1, 1, 1)
     )
-    some, _, facts_of_many = pictures.yardstick(many)
+    some, _, facts_of_many, _ = pictures.yardstick(many)
     assert len(some.images) == 10_000
     assert facts_of_many["compared"] == "10,000 of 12,000 training pictures"
     signed = dataset.images / np.float32(127.5) - 1

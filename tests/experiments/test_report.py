@@ -15,6 +15,7 @@ from commands import run as run_command
 from PIL import Image
 
 from experiments.command.program import UserError
+from experiments.measuring.measures import MEASURES
 from experiments.reporting import curves, facts, generator, measured, page, pictures, several
 from gan_jax import plots
 
@@ -108,6 +109,11 @@ def test_paths_of_this_machine_do_not_travel(run):
     (run / "run.json").write_text(json.dumps(record))
     text = page.render("run.html", page.context_of(facts.read(run)))
     assert "/home/ada" not in text.replace(str(run), "")
+
+
+def test_every_measure_is_explained_and_nothing_else():
+    names = {name for measure in MEASURES.values() for name in measure.directions}
+    assert names == set(measured.MEANING)
 
 
 def test_every_control_has_a_label_and_every_picture_words(measured_run):

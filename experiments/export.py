@@ -7,7 +7,7 @@ generator.safetensors and generator.json (any reader; `gan_jax.load_generator(DI
 generator.stablehlo (JAX on CPU, GPU and TPU), generator.js (an ES module), README.md (the card). Measure the run first
 by experiments.evaluate: the card states what was measured, beside what real data reach.
 
-What ships with the package is refreshed so: --out=gan_jax/shipped/digits --half --files=weights.
+What ships with the package is refreshed so: --out=gan_jax/shipped/digits --half --files=weights --licence=Apache-2.0.
 """
 
 from pathlib import Path
@@ -15,9 +15,10 @@ from pathlib import Path
 from absl import flags
 
 from experiments.command import program
+from experiments.command.config import INCIDENTAL
 
 KINDS = ("weights", "numpy", "stablehlo", "javascript")
-# Data whose licence is known; others' is asked for.
+# Data whose licence is known; others' is asked for. A folder of one's own may bear the same name.
 DATA_LICENCES = {
     "digits": "CC BY 4.0 (Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI)",
     "mnist": "CC BY-SA 3.0, as is commonly stated (Y. LeCun and C. Cortes)",
@@ -26,19 +27,6 @@ DATA_LICENCES = {
     "ring": "none needed: drawn by gan_jax",
     "grid": "none needed: drawn by gan_jax",
 }
-# Flags that say where and how a run was made, and nothing of what came out of it.
-OF_A_MACHINE = (
-    *("data_dir", "workdir", "compilation_cache", "coordinator_address", "num_processes"),
-    *(
-        "process_id",
-        "coordinator_timeout",
-        "tensorboard",
-        "notensorboard",
-        "download",
-        "nodownload",
-    ),
-)
-
 WORKDIR = flags.DEFINE_string("workdir", None, "run folder whose generator is exported")
 OUT = flags.DEFINE_string("out", None, "folder to write: a new one, or an earlier export")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "last", "last, best (by --eval_every), or a step")
@@ -114,10 +102,11 @@ def _further(run, traced) -> dict[str, bytes]:
 
 def _facts(run, workdir: Path) -> dict:
     data, name = run.facts["dataset"], run.config.dataset
+    is_known = run.experiment.kind not in ("pictures", "sounds")
     return {
         "title": TITLE.value or f"A generator of {name}",
         "dataset": {key: data.get(key) for key in ("name", "samples", "shape", "sha256")},
-        "data_licence": DATA_LICENCE.value or DATA_LICENCES.get(name),
+        "data_licence": DATA_LICENCE.value or (DATA_LICENCES.get(name) if is_known else None),
         "licence": LICENCE.value,
         "class_names": list(_classes(run)),
         "latent_dim": run.config.latent_dim,
@@ -134,7 +123,8 @@ def _recipe(workdir: Path) -> list[str]:
     file = workdir / "flagfile.txt"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     flag = {line: line.removeprefix("--").partition("=")[0] for line in lines}
-    return [line for line in lines if flag[line] not in OF_A_MACHINE]
+    left_out = {*INCIDENTAL, *(f"no{name}" for name in INCIDENTAL)}
+    return [line for line in lines if flag[line] not in left_out]
 
 
 def _measured(run, workdir: Path):

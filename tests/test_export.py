@@ -1,5 +1,6 @@
 """A generator that travels: every reader gives the images of the game it came from; nothing else gets in."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import gan_jax
-from gan_jax import export, portable
+from gan_jax import export, portable, shipped
 from gan_jax.export import ExportError, card, load_generator, write_generator
 from gan_jax.models.dcgan import DCGANGenerator
 from gan_jax.networks import from_linen
@@ -21,7 +22,7 @@ FACTS = {
     "title": "Rings", "dataset": {"name": "ring", "samples": 9, "shape": [2], "sha256": "ab"}, "seed": 3,
     "recipe": ["--dataset=ring"], "latent_dim": 4, "step": 7,
     "measured": {
-        "num_samples": 50, "seed": 0,
+        "num_samples": 50, "num_floor_samples": 40, "seed": 0,
         "measures": {"frechet": {"value": 1.25, "interval": [1, 1.5], "floor": 0.5}},
     },
 }  # fmt: skip
@@ -129,6 +130,14 @@ def damage(folder, name, content):
     (folder / name).write_bytes(content)
 
 
+INPUT = {"op": "input", "of": [], "shape": [4]}
+
+
+def said(folder, **changed):
+    text = json.loads((folder / "generator.json").read_bytes())
+    damage(folder, "generator.json", json.dumps(text | changed).encode())
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -136,6 +145,12 @@ def damage(folder, name, content):
         (lambda f: damage(f, "generator.json", b"{"), "is damaged: .*; export it anew"),
         (lambda f: damage(f, "generator.json", b'{"format": "other", "version": 1}'), "it is other 1"),
         (lambda f: damage(f, "generator.json", b"[]"), "is damaged"),
+        (lambda f: damage(f, "generator.json", b"[" * 100_000), "is damaged: maximum recursion"),
+        (lambda f: said(f, layers=[1]), "is damaged: 'int' object has no"),
+        (lambda f: said(f, layers=[]), "its first layer is no input"),
+        (lambda f: said(f, layers=[INPUT, {**INPUT, "op": "run"}]), "layer 1 is unknown: run"),
+        (lambda f: said(f, layers=[INPUT, {**INPUT, "op": "relu", "of": [1]}]), "layer 1 takes a layer"),
+        (lambda f: said(f, num_classes="2"), "num_classes is '2'"),
         (lambda f: damage(f, "generator.safetensors", b"\x80\x04."), "is not the file that generator.json"),
     ],
 )  # fmt: skip
@@ -155,17 +170,37 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path, program):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_nothing_of_an_earlier_export_is_left_and_no_link_is_followed(tmp_path, folder, program):
+    copy, outside = tmp_path / "copy", tmp_path / "mine.txt"
+    shutil.copytree(folder, copy)
+    outside.write_text("kept")
+    for name in (".README.md.part", "README.md"):
+        (copy / name).unlink(missing_ok=True)
+        (copy / name).symlink_to(outside)
+    write_generator(copy, program, FACTS)
+    assert outside.read_text() == "kept"
+    names = {path.name for path in copy.iterdir()} - {".README.md.part", "__pycache__"}
+    assert names == {"README.md", "generator.json", "generator.safetensors"}
+
+
 def test_a_card_says_what_was_measured_and_lets_no_markup_in():
     text = card(FACTS | {"title": "<script>|`x`"}, "c0ffee")
     assert "| frechet | 1.25 | 1 to 1.5 | 0.5 |" in text and "c0ffee" in text
     assert "<script>" not in text and "    --dataset=ring" in text
     assert "licence of the data | not stated" in text
+    assert "the same measure of 40 unseen real samples" in text
+    assert "Features: none, sha256 none." in text
     assert "Not measured" in card({}, "")
+    assert "labels = np.arange(16) % 2" in card({"class_names": ["a", "b"]}, "")
+
+
+def sha256_of(name: str) -> str:
+    return hashlib.sha256(
+        (shipped.FOLDER / name / "generator.safetensors").read_bytes()
+    ).hexdigest()
 
 
 def test_shipped_generators_are_sound_small_and_say_what_they_are():
-    from gan_jax import shipped
-
     assert shipped.names()
     for name in shipped.names():
         generator = gan_jax.pretrained(name)
@@ -175,6 +210,7 @@ def test_shipped_generators_are_sound_small_and_say_what_they_are():
         files = list((shipped.FOLDER / name).iterdir())
         assert sum(file.stat().st_size for file in files) < 1_000_000
         assert all(generator.facts[name] for name in ("data_licence", "recipe", "measured"))
-        assert json.dumps(generator.facts).count("/work/") == 0
+        assert generator.card == card(generator.facts, sha256_of(name))
+        assert not any("/" in line for line in generator.facts["recipe"])
     with pytest.raises(ValueError, match=r"name must be one of .*, got 'cats'"):
         gan_jax.pretrained("cats")

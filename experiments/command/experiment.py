@@ -52,7 +52,8 @@ class Experiment(NamedTuple):
 
     Attributes:
       name: of the program, as in `python -m experiments.<name>`.
-      kind: of its samples, as measuring.measures knows them: "images", "pictures", "points" or "stacked_digits".
+      kind: of its samples, as measuring.measures knows them: "images", "pictures", "sounds", "points" or
+        "stacked_digits".
       load: `config -> source`.
       build: `(config, sample_shape) -> gan`, and `num_classes` by name with --conditional. Runs in one compiled call
         share what it builds: there the numbers in one_call.TRACED may be traced, and there is no seed. One that cannot

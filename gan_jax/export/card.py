@@ -62,10 +62,12 @@ def _measured(result: Mapping[str, Any] | None) -> str:
         lines.append(
             f"| {_line(name)} | {row['value']:.4g} | {span} | {row.get('floor', float('nan')):.4g} |"
         )
+    unseen = result.get("num_floor_samples", "?")
     return (
         f"## How good it is\n\n{result.get('num_samples', '?')} samples, latents of seed {result.get('seed', '?')}, "
-        "one run: other seeds of training differ. The floor is the same measure of unseen real data, which a perfect "
-        f"generator would reach. Features: {_line(result.get('features', 'none'))}, "
+        f"one run: other seeds of training differ. The floor is the same measure of {unseen} unseen real samples, what "
+        "as many of a perfect generator would score; with another number of samples it differs. Features: "
+        f"{_line(result.get('features', 'none'))}, "
         f"sha256 {_line(result.get('features_sha256', 'none'))}.\n\n" + "\n".join(lines)
     )  # fmt: skip
 
@@ -82,12 +84,16 @@ def _use(facts: Mapping[str, Any]) -> str:
 def _reading(facts: Mapping[str, Any]) -> str:
     from gan_jax.export.formats import reader
 
-    label = ", labels" if facts.get("class_names") else ""
+    classes = len(facts.get("class_names") or ())
+    label, labels = "", ""
+    if classes:
+        label, labels = ", labels", f"labels = np.arange(16) % {classes}\n"
     return (
         "## How to run it\n\n```python\nimport gan_jax\n\nimages = gan_jax.load_generator(\".\").sample(16)  "
         "# in [-1, 1]\n```\n\nWithout gan_jax, by NumPy alone, if generator_numpy.py is here:\n\n```python\n"
         "import generator_numpy, numpy as np\n\nlatents = np.random.default_rng(0).normal(size=(16, "
-        f"{facts.get('latent_dim', 'latent_dim')}))\nimages = generator_numpy.load(\".\")(latents{label})\n```\n\n"
+        f"{facts.get('latent_dim', 'latent_dim')}))\n{labels}"
+        f"images = generator_numpy.load(\".\")(latents{label})\n```\n\n"
         f"Its weights alone, in ten lines:\n\n```python\nimport json\nimport numpy as np\n\n{reader()}\n```\n\n"
         "By JAX on CPU, GPU or TPU, if generator.stablehlo is here (JAX promises to read it for half a year): "
         f"`jax.export.deserialize(content).call(latents{label})`. In a page: `import {{ generator }} from "

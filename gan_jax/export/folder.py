@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from gan_jax import portable
 from gan_jax.export.card import card
 from gan_jax.export.generator import Generator
 from gan_jax.portable import Layer, Program
-from gan_jax.portable.layers import FORMAT, VERSION
+from gan_jax.portable.layers import BINARY, FORMAT, UNARY, VERSION
+from gan_jax.portable.numpy_interpreter import OTHERS
 
 DESCRIPTION, WEIGHTS, CARD = "generator.json", "generator.safetensors", "README.md"
+FURTHER = ("generator_numpy.py", "generator.stablehlo", "generator.js")
+OPS = {"input", "embedding", "constant", *UNARY, *BINARY, *OTHERS}
 MAX_BYTES = 2**32  # of weights that are read
 
 
@@ -31,7 +35,8 @@ def write_generator(
 ) -> list[str]:
     """Write layers, weights, card and whatever else belongs to a generator.
 
-    Weights are stored as float16 where that loses nothing (see `portable.rounded`), else as float32.
+    Nothing else of an earlier export is left. Weights are stored as float16 where that loses nothing (see
+    `portable.rounded`), else as float32.
 
     Args:
       folder: is made; one that is there must be empty or hold an earlier export.
@@ -62,11 +67,22 @@ def write_generator(
         DESCRIPTION: f"{text}\n".encode(),  # last: it vouches for the others
     }
     folder.mkdir(parents=True, exist_ok=True)
+    for name in set(FURTHER) - set(files):  # of an earlier export: it would draw by other weights
+        (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
-        part = folder / f".{name}.part"
-        part.write_bytes(content)
-        os.replace(part, folder / name)
+        _write(folder / name, content)
     return list(files)
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a link in its place is replaced, not followed."""
+    part = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as out:
+            out.write(content)
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_generator(folder: str | os.PathLike) -> Generator:
@@ -95,7 +111,14 @@ def load_generator(folder: str | os.PathLike) -> Generator:
             f"{folder} is no generator's folder: {error.strerror or error} ({Path(error.filename or '').name}); write "
             "one by experiments.export"
         ) from error
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise ExportError(f"{folder} is damaged: {reason}; export it anew") from error
 
@@ -115,7 +138,22 @@ def _generator(said: Any, packed: bytes, text: str) -> Generator:
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     layers = tuple(_layer(layer, weights) for layer in said["layers"])
-    return Generator(Program(layers, said["num_classes"]), said["facts"], text)
+    program = Program(layers, said["num_classes"])
+    _check(program)
+    return Generator(program, said["facts"], text)
+
+
+def _check(program: Program) -> None:
+    """Refuse layers that no reader knows, or that take what is not there yet."""
+    if not program.layers or program.layers[0].op != "input":
+        raise ValueError("its first layer is no input")
+    for place, layer in enumerate(program.layers):
+        if layer.op not in OPS:
+            raise ValueError(f"layer {place} is unknown: {layer.op}")
+        if not all(0 <= source < place for source in layer.of):
+            raise ValueError(f"layer {place} takes a layer that does not come before it")
+    if not isinstance(program.num_classes, int | None):
+        raise ValueError(f"num_classes is {program.num_classes!r}")
 
 
 def _layer(said: dict[str, Any], weights: Mapping[str, np.ndarray]) -> Layer:

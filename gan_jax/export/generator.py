@@ -44,7 +44,7 @@ class Generator(NamedTuple):
         Args:
           num: how many.
           seed: of the latents, and of the classes.
-          labels: int[num]; None draws all classes equally often, where the generator knows any.
+          labels: int[num]; None draws each class with the same chance, where the generator knows any.
 
         Returns:
           As a call.

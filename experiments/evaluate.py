@@ -6,7 +6,7 @@
 
 Prints a table and writes evaluation.json into the run folder: each value with its 95 % interval (bootstrap; of the
 kernel distance by its own variance), the number of samples, the *floor* (the same measure of as many unseen real
-images: what a perfect generator would score), and the SHA-256 of the feature network. neighbours.png shows samples
+images, or as there are: what a perfect generator would score), and the SHA-256 of the feature network. neighbours.png shows samples
 beside their nearest training images. The newest checkpoint is measured, and the best one, where the run chose one by
 --eval_every: the gap is the story. Another choice: --checkpoint=best, or a step.
 
@@ -20,8 +20,9 @@ are each measured as well, beside the samples as G makes them: what is won in pr
 Given the folder of a command with --seeds or --sweep, it measures every run in it and sums them up: summary.json.
 
 Images of 28x28: frechet, kernel, manifold (precision, recall, density, coverage), classes (balance, score, share of
-unsure ones), copies; without a network's eyes pixels (Frechet distance in 64 principal components of the training
-pixels, as a share of their variance) and agreement (is the nearest training picture read alike?). Mixtures: modes.
+unsure ones), copies; agreement (does the network read a sample as its nearest training picture?); and, without a
+network's eyes, pixels (Frechet distance in 64 principal components of the training pixels, as a share of their
+variance). Pictures of one's own, and sounds: pixels and copies. Mixtures: modes.
 Of runs with --conditional besides: asked (label_agreement: share of samples that the frozen network reads as the class
 asked for), by_class and pixels_by_class (Frechet distance within each class, averaged; class_samples is the fewest
 samples of a class: few of them raise it, as they raise its floor).
@@ -39,8 +40,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "run folder to measure")
 NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples",
     None,
-    "samples generated; default: 10,000 images, 2,500 points; stacked digits 25,600 of the "
-    "unrolled networks and 26,000 of others",
+    "samples generated; default: 10,000 images of 28x28, 5,000 pictures of one's own or sounds, 2,500 "
+    "points; stacked digits 25,600 of the unrolled networks and 26,000 of others",
     2,
     10**7,
 )

@@ -1,7 +1,8 @@
-"""What is measured of pictures without the eyes of a network: in the 64 principal components of the training pixels.
+"""What is measured in the 64 principal components of the training pixels: distances there need no network's eyes.
 
 Whoever chose a recipe by the frozen features has trained on that judge, by hand. These numbers come from elsewhere:
 pictures of any size and any number of channels, and no weights but the directions in which the training data vary.
+Only `agreement` asks a frozen network besides, how it reads a sample and its nearest training picture.
 """
 
 from experiments.measuring.measure import HIGHER, LOWER, Measure, Watch

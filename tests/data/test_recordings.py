@@ -6,6 +6,7 @@ from picture_files import write
 from sound_files import as_int16, tone, wav
 
 from gan_jax.data import DataError, Naming, load_sounds
+from gan_jax.data.folder import sounds
 from gan_jax.data.folder.files import UnreadableError
 from gan_jax.data.folder.sounds import _only_damage_is_told, read_wave
 from gan_jax.signals import Spectrogram, to_picture
@@ -98,6 +99,15 @@ def test_a_folder_becomes_pictures_with_the_classes_and_the_test_set_that_names_
     assert again.train.sha256 == train.sha256 and len(list((tmp_path / "kept").glob("*.npy"))) == 1
     longer = load_sounds(folder, HOW._replace(num_samples=1600), naming, cache=tmp_path / "kept")
     assert longer.train.images.shape[2] == 32
+
+
+def test_only_what_is_heard_of_a_long_recording_becomes_floats(monkeypatch):
+    seen = []
+    as_floats = sounds._as_floats
+    monkeypatch.setattr(sounds, "_as_floats", lambda x: seen.append(len(x)) or as_floats(x))
+    rate, needed = HOW.sample_rate, HOW.num_samples
+    long = wav(np.zeros(20 * rate, np.int16), rate)
+    assert not heard(long).any() and seen[0] <= needed + rate
 
 
 def test_one_line_names_what_is_no_sound(tmp_path):

@@ -129,7 +129,8 @@ def _by_folder(names: Sequence[str]) -> list[str]:
 def is_held_out(names: Sequence[str], digests: Sequence[bytes], naming: Naming) -> np.ndarray:
     """Choose what is never trained on, by a hash of content or group, whatever the files are called.
 
-    Groups are taken in the order of their hashes as long as they fit into the share; equal files are one group.
+    Groups are taken in the order of their hashes as long as they fit into the share. Equal files are one group, unless
+    `group_by` or `held_out_names` parts them.
 
     Args:
       names: of N >= 2 files.

@@ -88,9 +88,8 @@ def read_wave(content: bytes, how: Spectrogram) -> np.ndarray:
         raise UnreadableError(f"damaged: {str(error).strip() or type(error).__name__}") from error
     if not RATES[0] <= rate <= RATES[1] or samples.size == 0:
         raise UnreadableError(f"{samples.size} samples at {rate} in a second")
-    wave = _as_floats(samples)
     needed = math.ceil(how.num_samples * rate / how.sample_rate) + rate
-    wave = wave[:needed]  # a long recording is not resampled to be thrown away
+    wave = _as_floats(samples[:needed])  # a long recording takes no memory to be thrown away
     common = math.gcd(rate, how.sample_rate)
     if rate != how.sample_rate:
         wave = resample_poly(wave, how.sample_rate // common, rate // common)

@@ -6,9 +6,9 @@
 
 Prints a table and writes evaluation.json into the run folder: each value with its 95 % interval (bootstrap; of the
 kernel distance by its own variance), the number of samples, the *floor* (the same measure of as many unseen real
-images, or as there are: what a perfect generator would score), and the SHA-256 of the feature network. neighbours.png shows samples
-beside their nearest training images. The newest checkpoint is measured, and the best one, where the run chose one by
---eval_every: the gap is the story. Another choice: --checkpoint=best, or a step.
+images, or as there are: what a perfect generator would score), and the SHA-256 of the feature network. neighbours.png
+shows samples beside their nearest training images. The newest checkpoint is measured, and the best one, where the run
+chose one by --eval_every: the gap is the story. Another choice: --checkpoint=best, or a step.
 
 --samples measures what was made elsewhere against --dataset, in the same way: an .npz or .npy file of images (uint8, or
 floats in [-1, 1]; channels first or last) or points, a folder or .zip of pictures. The result lies beside it, as

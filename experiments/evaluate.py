@@ -122,9 +122,11 @@ def _evaluate_samples() -> int:
         "checkpoint": CHECKPOINT,
         "truncation": TRUNCATION,
         "rejection": REJECTION,
+        "rejection_percentile": PERCENTILE,
+        "ema": EMA,
     }
     for name, flag in own.items():
-        if flag.value:
+        if flag.present:
             raise program.UserError(f"--samples and --{name}: samples of a file have no run")
     if not DATASET.value:
         raise program.UserError("--dataset is missing: name the data that --samples are to be like")

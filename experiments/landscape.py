@@ -4,7 +4,7 @@
     python -m experiments.landscape --workdir=runs/digits --num_eigenvalues=20 --gap_steps=500
 
 At the start and at each checkpoint that the folder keeps: the largest eigenvalues of the game's Jacobian, as the plain
-field has it and as Adam follows it, both players' Hessians, rotation, duality gap, what D has memorised; and the path
+field has it and as Adam follows it, both players' Hessians, rotation, duality gap, how D overfits; and the path
 angle from the first to the last. Says it in words, and writes landscape.json, eigenvalues.png and path_angle.png into
 the run's folder. docs/dynamics.md explains each.
 """

@@ -13,7 +13,7 @@ from gan_jax import losses
 from gan_jax.dynamics import blocks, gap, path, spectrum
 from gan_jax.dynamics.dirac import dirac_data, dirac_eigenvalues, dirac_game, dirac_state, fate
 from gan_jax.dynamics.field import adam_multipliers, game_field, weights_of
-from gan_jax.dynamics.memorisation import memorisation
+from gan_jax.dynamics.overfitting import overfitting
 from gan_jax.dynamics.rotation import rotation
 from gan_jax.gradients import both_gradients
 from gan_jax.jacobian import Jacobian, linearise
@@ -218,11 +218,11 @@ def test_the_gap_of_a_matrix_game_is_what_both_could_win(p, q, expected):
     assert float(found.value) == pytest.approx(0.0, abs=1e-12)
 
 
-# Memorisation
+# Overfitting
 
 
-def test_memorisation_by_hand():
-    found = memorisation(jnp.array([2.0, 1.0, -3.0, 4.0]), jnp.array([0.5, -0.5]))
+def test_overfitting_by_hand():
+    found = overfitting(jnp.array([2.0, 1.0, -3.0, 4.0]), jnp.array([0.5, -0.5]))
     assert (float(found.sure), float(found.gap)) == (0.5, 1.0)
 
 

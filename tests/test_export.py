@@ -111,19 +111,35 @@ def test_half_the_size_moves_no_pixel_by_more_than_one(tmp_path, folder, program
     assert np.abs(pixels[0] - pixels[1]).max() <= 1
 
 
-def test_classes_are_drawn_as_they_are_asked_for(tmp_path):
+def of_two_classes(place):
+    """A generator that adds a row of its class to its latents."""
     table = np.float32([[1, 2], [30, 40]])
     layers = (
         portable.Layer("input", (), (2,), {}, {}),
         portable.Layer("embedding", (), (2,), {}, {"table": table}),
         portable.Layer("add", (0, 1), (2,), {}, {}),
     )
-    write_generator(tmp_path / "g", portable.Program(layers, 2), {"class_names": ["a", "b"]})
-    generator = load_generator(tmp_path / "g")
+    write_generator(place, portable.Program(layers, 2), {"class_names": ["a", "b"]})
+    return load_generator(place)
+
+
+def test_classes_are_drawn_as_they_are_asked_for(tmp_path):
+    generator = of_two_classes(tmp_path / "g")
     np.testing.assert_array_equal(generator([[0, 0], [1, 1]], [1, 0]), [[30, 40], [2, 3]])
     assert {round(x, -1) for x in generator.sample(60)[:, 0].tolist()} == {0, 30}
     with pytest.raises(ValueError, match="knows 2 classes"):
         generator([[0, 0]])
+    with pytest.raises(ValueError, match=r"labels must have shape \(3,\), got \(2,\)"):
+        generator.sample(3, labels=[0, 1])
+
+
+def test_many_samples_are_drawn_in_parts_that_make_one_whole(tmp_path, monkeypatch):
+    generator = of_two_classes(tmp_path / "g")
+    labels = np.arange(7) % 2
+    whole = generator.sample(7, seed=3), generator.sample(7, seed=3, labels=labels)
+    monkeypatch.setattr("gan_jax.export.generator.AT_ONCE", 3)
+    parts = generator.sample(7, seed=3), generator.sample(7, seed=3, labels=labels)
+    np.testing.assert_array_equal(whole, parts)
 
 
 def damage(folder, name, content):

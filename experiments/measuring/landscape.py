@@ -17,7 +17,7 @@ from experiments.record.restored import restore_run
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.dynamics import gap, path, spectrum
 from gan_jax.dynamics.field import Field, adam_multipliers, game_field, weights_of
-from gan_jax.dynamics.memorisation import memorisation
+from gan_jax.dynamics.overfitting import overfitting
 from gan_jax.dynamics.rotation import rotation
 from gan_jax.jacobian import linearise
 from gan_jax.steps import init_state
@@ -105,7 +105,7 @@ def measure(opened: Opened, request: Request) -> dict[str, Any]:
         )
         row = {"step": step, **spectra, **{name: _floats(each) for name, each in turned.items()}}
         row["duality_gap"] = _floats(duality(state, data, gap_key)._asdict())
-        found.append(row | _memorised(task, gan, state, request.num_samples))
+        found.append(row | _overfitting(task, gan, state, request.num_samples))
     steps = list(states)
     return {
         "checkpoints": found,
@@ -195,7 +195,7 @@ def _duality(task: Task, gan: GAN, request: Request, state: GANState, data: Batc
     return gap.duality_gap(gan, state, draw, data, num_steps=request.gap_steps, key=key, **sizes)
 
 
-def _memorised(task: Task, gan: GAN, state: GANState, num: int) -> dict[str, Any]:
+def _overfitting(task: Task, gan: GAN, state: GANState, num: int) -> dict[str, Any]:
     """Compare D's logits on training samples with those on unseen ones, where there are any."""
     if task.source.held_out is None:
         return {}
@@ -206,7 +206,7 @@ def _memorised(task: Task, gan: GAN, state: GANState, num: int) -> dict[str, Any
         data = jax.tree.map(jnp.asarray, each.data)
         batch = task.experiment.draw_real(jax.random.key(number), data, num)
         logits.append(judge(*state.discriminator[:2], batch.images, batch.labels)[0])
-    return {"memorisation": _floats(memorisation(*logits)._asdict())}
+    return {"overfitting": _floats(overfitting(*logits)._asdict())}
 
 
 def _path(gan: GAN, start: GANState, end: GANState, batch: Batch, key: Key, steps: list[int]):

@@ -25,7 +25,7 @@ def in_words(found: dict[str, Any]) -> list[str]:
                 f"  {_of_spectrum(row, 'adam', 'the field that Adam follows, without momentum')}"
             )
         lines.append(f"  {_of_rotation(row)}; {_of_hessians(row)}")
-        lines.append(f"  {_of_gap(row, found['gap_steps'])}{_of_memory(row)}")
+        lines.append(f"  {_of_gap(row, found['gap_steps'])}{_of_overfitting(row)}")
     return lines + ([_of_path(found["path"])] if found["path"] else [])
 
 
@@ -68,10 +68,10 @@ def _of_gap(row: dict[str, Any], steps: int) -> str:
     return f"duality gap {said} after {steps} steps of each player alone (value {value})"
 
 
-def _of_memory(row: dict[str, Any]) -> str:
-    if "memorisation" not in row:
+def _of_overfitting(row: dict[str, Any]) -> str:
+    if "overfitting" not in row:
         return ""
-    found = row["memorisation"]
+    found = row["overfitting"]
     return f"; r_t {found['sure']:.2f}, D's logits on training samples exceed unseen ones by {found['gap']:.2g}"
 
 

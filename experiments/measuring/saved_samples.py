@@ -3,6 +3,7 @@
 import re
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +75,10 @@ def _save_each(run: RestoredRun, samples: np.ndarray, labels: Labels | None, fol
 
 def _fill(folder: Path, run: RestoredRun, samples: np.ndarray, labels: Labels | None) -> None:
     waves = _waves(run, samples) if _are_sounds(run) else None
+    places = _class_folders(run.class_names) if labels is not None and labels.ndim == 1 else None
     for place, sample in enumerate(samples):
-        file = folder / _class_folder(run, labels, place) / f"{place:06d}"
+        inside = "" if places is None else places[int(labels[place])]
+        file = folder / inside / f"{place:06d}"
         if waves is None:
             plots.save_picture(sample, file.with_suffix(".png"))
         else:
@@ -83,11 +86,14 @@ def _fill(folder: Path, run: RestoredRun, samples: np.ndarray, labels: Labels | 
             plots.save_sounds(waves[place : place + 1], file.with_suffix(".wav"), sample_rate=rate)
 
 
-def _class_folder(run: RestoredRun, labels: Labels | None, place: int) -> str:
-    if labels is None or labels.ndim == 2:
-        return ""
-    number = int(labels[place])
-    return re.sub(r"[^\w.-]+", "_", run.class_names[number]).strip(".") or str(number)
+def _class_folders(names: Sequence[str]) -> list[str]:
+    """Name a folder for each class by what can stand in a path, with its number before it where two would be one."""
+    safe = [re.sub(r"[^\w.-]+", "_", name).strip(".") or str(n) for n, name in enumerate(names)]
+    if len({name.casefold() for name in safe}) == len(
+        safe
+    ):  # some file systems hold A and a for one
+        return safe
+    return [f"{number}_{name}" for number, name in enumerate(safe)]
 
 
 def _are_sounds(run: RestoredRun) -> bool:

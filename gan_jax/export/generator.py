@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 
 from gan_jax import portable
 
+AT_ONCE = 512  # images drawn together: patches of a whole large batch would not fit in memory
+
 
 class Generator(NamedTuple):
     """A trained generator; calling it runs it by NumPy.
@@ -50,10 +52,16 @@ class Generator(NamedTuple):
           As a call.
 
         Raises:
-          ValueError: as a call.
+          ValueError: as a call; labels of another number.
         """
         rng = np.random.default_rng(seed)
         latents = rng.normal(size=(num, *self.program.input_shape))
         if labels is None and self.program.num_classes is not None:
             labels = rng.integers(self.program.num_classes, size=num)
-        return self(latents, labels)
+        if labels is not None and np.shape(labels) != (num,):
+            raise ValueError(f"labels must have shape ({num},), got {np.shape(labels)}")
+        parts = [slice(start, start + AT_ONCE) for start in range(0, max(num, 1), AT_ONCE)]
+        known = [None if labels is None else np.asarray(labels)[part] for part in parts]
+        return np.concatenate(
+            [self(latents[part], each) for part, each in zip(parts, known, strict=True)]
+        )

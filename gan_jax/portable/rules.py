@@ -210,7 +210,7 @@ COMPARISONS = {
     "le": "less_equal",
     "eq": "equal",
 }
-RULES: dict[str, Rule] = {
+LAYERS_OF: dict[str, Rule] = {
     **{name: partial(_unary, name) for name in (*SAME_NAME, "sin", "cos")},
     **{name: partial(_binary, op) for name, op in COMPARISONS.items()},
     "add": partial(_affine, "add"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_jax.portable.known import compute
 from gan_jax.portable.layers import Program, UnsupportedError
-from gan_jax.portable.rules import RULES
+from gan_jax.portable.rules import LAYERS_OF
 from gan_jax.portable.simplify import simplify
 from gan_jax.portable.values import Known, Layers, Symbol, Value
 from gan_jax.types import ModelState, Network, Params
@@ -92,9 +92,9 @@ def _step(layers: Layers, equation: Any, given: list[Value]) -> list[Value]:
         return [Known(array, by_class) for array in computed]
     if name in UNCHANGED:
         return given[:1]
-    if name not in RULES:
+    if name not in LAYERS_OF:
         raise UnsupportedError(f"{name} is not among the layers of gan_jax.portable")
-    result = RULES[name](layers, given, settings, tuple(equation.outvars[0].aval.shape))
+    result = LAYERS_OF[name](layers, given, settings, tuple(equation.outvars[0].aval.shape))
     _check_batch([*equation.invars, equation.outvars[0]], [*given, result])
     return [result]
 

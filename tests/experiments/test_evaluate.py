@@ -127,6 +127,24 @@ def test_what_cannot_be_measured_is_refused_in_a_line(finished, arguments, words
     assert not (finished / "evaluation.json").exists()
 
 
+def test_samples_of_anyone_are_measured_by_a_command(tmp_path):
+    file = tmp_path / "theirs.npz"
+    np.savez(file, images=data.load("digits").images[:30])
+    outcome = run("evaluate", f"--samples={file}", "--dataset=digits", "--measures=copies")
+    assert outcome.code == 0 and "30 samples" in outcome.out
+    (result,) = json.loads((tmp_path / "theirs_evaluation.json").read_text())
+    assert result["num_samples"] == 30 and result["measures"]["copied"]["value"] > 0.5
+
+
+@pytest.mark.parametrize(
+    "flag", ["--rejection", "--rejection_percentile=80", "--noema", "--workdir=run"]
+)
+def test_what_only_a_run_has_is_refused_beside_samples(tmp_path, flag):
+    outcome = run("evaluate", f"--samples={tmp_path / 'theirs.npz'}", "--dataset=digits", flag)
+    assert outcome.code == 1 and "samples of a file have no run" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("arguments", [[], ["--workdir=nowhere"]])
 def test_a_folder_that_is_no_run_is_refused(arguments):
     outcome = run("evaluate", *arguments)

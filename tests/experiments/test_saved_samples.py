@@ -56,6 +56,22 @@ def test_sounds_are_written_as_waves_with_their_rate(tmp_path):
     save(run, drawn, None, tmp_path / "a.png", columns=2)
 
 
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [
+        (["a/b", "a_b", "a_b_0"], ["0_a_b", "1_a_b", "2_a_b_0"]),
+        (["cat", "Cat"], ["0_cat", "1_Cat"]),
+        (["..", "0"], ["0_0", "1_0"]),
+        (["a/b", "c"], ["a_b", "c"]),
+    ],
+)
+def test_no_two_classes_share_a_folder(tmp_path, names, folders):
+    run = run_of(images.EXPERIMENT, tmp_path, class_names=names, class_counts=[1] * len(names))
+    labels = np.arange(len(names), dtype=np.int32)
+    save(run, signed(pixels(len(names), 8, 6, 1)), labels, tmp_path / "out", columns=2)
+    assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == folders
+
+
 def test_a_folder_of_pictures_can_be_trained_on_again(tmp_path):
     drawn = pixels(3, 8, 6, 3)
     run = run_of(images.EXPERIMENT, tmp_path, class_names=NAMES, class_counts=[2, 1])

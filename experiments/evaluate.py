@@ -22,7 +22,8 @@ Given the folder of a command with --seeds or --sweep, it measures every run in 
 Images of 28x28: frechet, kernel, manifold (precision, recall, density, coverage), classes (balance, score, share of
 unsure ones), copies; agreement (does the network read a sample as its nearest training picture?); and, without a
 network's eyes, pixels (Frechet distance in 64 principal components of the training pixels, as a share of their
-variance). Pictures of one's own, and sounds: pixels and copies. Mixtures: modes.
+variance). Pictures of one's own, and sounds: pixels and copies; pictures with --features=FILE, a network that
+experiments.train_features wrote, all that 28x28 images have. Mixtures: modes.
 Of runs with --conditional besides: asked (label_agreement: share of samples that the frozen network reads as the class
 asked for), by_class and pixels_by_class (Frechet distance within each class, averaged; class_samples is the fewest
 samples of a class: few of them raise it, as they raise its floor).
@@ -55,9 +56,9 @@ DATASET = flags.DEFINE_string("dataset", None, "the data set that --samples are 
 CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "last, best, or a step; default: the last, and the best where the run chose one by --eval_every"
 )  # fmt: skip
-FEATURES = flags.DEFINE_enum(
-    "features", None, ("mnist", "fashion_mnist"),
-    "frozen network whose features are compared; default: the run's data set if it has one, else mnist",
+FEATURES = flags.DEFINE_string(
+    "features", None, "frozen network whose features are compared: mnist, fashion_mnist, or a file that "
+    "experiments.train_features wrote; default: the run's --features, else that of its data set, else mnist",
 )  # fmt: skip
 DATA_DIR = flags.DEFINE_string(
     "data_dir",

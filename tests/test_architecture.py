@@ -48,6 +48,7 @@ MAY_IMPORT |= {"export": {"types", "portable"}, "shipped": {"types", "export"}}
 ALSO = {
     "gan_jax/evaluation/features.py": {"networks", "models", "sampling"},
     "gan_jax/evaluation/features_of_images.py": {"sampling"},
+    "gan_jax/evaluation/own_features.py": {"networks"},
     # Sounds are learnt as pictures.
     "gan_jax/data/folder/sounds.py": {"signals"},
 }

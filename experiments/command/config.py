@@ -106,6 +106,7 @@ class _Shared:
     host_data: str = "auto"
     conditional: bool = False
     augment: str = ""
+    features: str = ""
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.

@@ -19,13 +19,18 @@ MAX_SIDE = 1024  # pixels
 
 def define_flags() -> None:
     """Define them. Whoever trains on a set that is known by name has no use for them."""
-    _define_naming()
-    _define_pictures()
+    define_picture_flags()
     flags.DEFINE_integer("sample_rate", 8000, "samples in a second of a sound", 1000, 192_000)
     flags.DEFINE_float("duration", 1.024, "seconds of a sound; longer ones are cut off behind")
     flags.register_validator(
         "duration", lambda value: 0.02 <= value <= 60, message="must be 0.02 to 60 seconds"
     )
+
+
+def define_picture_flags() -> None:
+    """Define those of pictures alone."""
+    _define_naming()
+    _define_pictures()
 
 
 def _define_pictures() -> None:

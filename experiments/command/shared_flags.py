@@ -167,6 +167,10 @@ def _define_running() -> None:
         "Frechet distance of 28x28 images, KL + 1 - high-quality share of mixtures, KL of stacked digits; unset: none",
         1, 2**31 - 1,
     )  # fmt: skip
+    flags.DEFINE_string(
+        "features", "", "frozen network through which samples are measured: mnist, fashion_mnist, or a file that "
+        "experiments.train_features wrote; empty: the data set's own, of pictures of your own none"
+    )  # fmt: skip
     flags.DEFINE_integer("eval_samples", 5000, "samples of one such measurement", 100, 10**6)
     flags.DEFINE_enum(
         "on_divergence", "stop", ("stop", "rollback"), "what to do when a number is no longer finite: stop, or "

@@ -80,7 +80,10 @@ def _distances(
 
 _COUNT = {"class_samples": NEITHER}
 MEASURES = (
-    Measure("asked", ("images",), {"label_agreement": HIGHER}, asked, 1, labelled=True),
+    Measure(
+        *("asked", ("images",), {"label_agreement": HIGHER}, asked, 1),
+        labelled=True, names_classes=True,
+    ),
     Measure(
         "by_class", ("images",), {"class_frechet": LOWER, **_COUNT}, features, labelled=True
     ),

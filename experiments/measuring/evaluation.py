@@ -28,7 +28,8 @@ class Request(NamedTuple):
     Attributes:
       measures: names in the table of measures, those that do not apply to a run are left out; None for all that apply.
       num_samples: generated; None for the number that is usual for the kind of data.
-      features: frozen network, "mnist" or "fashion_mnist"; None for that of the data, or MNIST's.
+      features: frozen network, "mnist", "fashion_mnist" or a file of one's own; None for the run's own --features, else
+        that of the data, or MNIST's.
       data_dir: folder of the data; None for the run's own.
       seed: of the latents.
       ema: whether the moving average of the generator's weights is used.
@@ -59,6 +60,7 @@ class RealData(NamedTuple):
       labels: classes of the training data that the yardstick holds, and of the unseen ones.
       num_unseen: how many.
       floors: their values.
+      chosen: the measures that apply.
     """
 
     yardstick: Yardstick
@@ -66,6 +68,7 @@ class RealData(NamedTuple):
     labels: tuple[Any, ...]
     num_unseen: int
     floors: Values
+    chosen: Chosen
 
 
 def evaluate_run(workdir: Path, request: Request) -> list[Result]:
@@ -84,14 +87,14 @@ def evaluate_run(workdir: Path, request: Request) -> list[Result]:
     return results
 
 
-def kind_of(run: RestoredRun) -> Kind:
-    """Say what a sample of a run is.
+def kind_of(run: RestoredRun, features: str | None = None) -> Kind:
+    """Say what a sample of a run is, with a feature network or without.
 
     Raises:
       UserError: no measure applies to its samples.
     """
     shape = tuple(run.facts["dataset"]["shape"])
-    kind = measures.kind_named(run.experiment.kind)
+    kind = measures.kind_named(run.experiment.kind, features)
     if why := kind.refusal(run.config.dataset, shape):
         raise UserError(
             f"{run.config.dataset} leaves nothing to measure: {why}, the run has {shape}"
@@ -100,15 +103,16 @@ def kind_of(run: RestoredRun) -> Kind:
 
 
 def _evaluate(run: RestoredRun, request: Request, workdir: Path) -> Result:
-    kind = kind_of(run)
+    features = request.features or run.config.features or None
+    kind = kind_of(run, features)
     num = request.num_samples or kind.num_samples(run.config)
     labels = run.draw_labels(request.seed, num)
     among = () if request.measures is None else measures.named(request.measures)
     chosen = measures.of_kind(kind.name, among, labelled=labels is not None)
     check_enough(chosen, num)
     source = source_of(run, request.data_dir)
-    real = real_data(kind, compared(source, run.experiment.name), request.features, num, chosen)
-    train, read, facts, _ = real.yardstick
+    real = real_data(kind, compared(source, run.experiment.name), features, num, chosen)
+    (train, read, facts, *_), chosen = real.yardstick, real.chosen
     samples = read(_generate(run, request, num, PLAIN).samples)
     classes = None if labels is None else (*real.labels, labels)
     values = compute(chosen, train, real.unseen, samples, classes=classes)
@@ -173,6 +177,11 @@ def real_data(
     """Read the real data as the samples are read."""
     train, held_out = compared.source
     yardstick, images = kind.yardstick(train, features), kind.unseen(held_out, num)
+    chosen = tuple(m for m in chosen if yardstick.knows_classes or not m.names_classes)
+    if not chosen:
+        raise UserError(
+            f"--features={features} knows other classes than {', '.join(train.class_names)}"
+        )
     unseen = yardstick.read(images)
     labels: tuple[Any, ...] = (None, None)
     if any(measure.labelled for measure in chosen):  # of the unseen ones chosen as they are
@@ -180,7 +189,7 @@ def real_data(
         labels = (of_train, kind.unseen(held_out._replace(images=held_out.labels), num))
     classes = (*labels, labels[1])
     floors = compute(chosen, yardstick.train, unseen, unseen, resamples=0, classes=classes)
-    return RealData(yardstick, unseen, labels, len(images), floors)
+    return RealData(yardstick, unseen, labels, len(images), floors, chosen)
 
 
 def compute(

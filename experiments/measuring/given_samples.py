@@ -33,12 +33,12 @@ def evaluate_samples(path: Path, source: Source, request: Request, out: Path) ->
     num = request.num_samples or len(samples)
     if num > len(samples):
         raise UserError(f"--num_samples={num:,}: {path} holds {len(samples):,}")
-    kind = _kind_of(path, samples, source)
+    kind = _kind_of(path, samples, source, request.features)
     among = () if request.measures is None else measures.named(request.measures)
     chosen = measures.of_kind(kind.name, among)
     check_enough(chosen, num)
     real = real_data(kind, compared(source, source.train.name), request.features, num, chosen)
-    train, read, facts, _ = real.yardstick
+    (train, read, facts, *_), chosen = real.yardstick, real.chosen
     values = compute(chosen, train, real.unseen, read(samples[:num]))
     found = {
         **{"samples": str(path), "dataset": source.train.name, **facts},
@@ -49,7 +49,7 @@ def evaluate_samples(path: Path, source: Source, request: Request, out: Path) ->
     return found
 
 
-def _kind_of(path: Path, samples: np.ndarray, source: Source) -> Kind:
+def _kind_of(path: Path, samples: np.ndarray, source: Source, features: str | None) -> Kind:
     shape, real = samples.shape[1:], source.train.images.shape[1:]
     triples = real == IMAGE_SHAPE and shape == (*IMAGE_SHAPE[:2], 3)
     if shape != real and not triples:
@@ -63,7 +63,7 @@ def _kind_of(path: Path, samples: np.ndarray, source: Source) -> Kind:
         name = "points"
     else:
         name = "images" if shape == IMAGE_SHAPE else "pictures"
-    kind = measures.kind_named(name)
+    kind = measures.kind_named(name, features)
     if why := kind.refusal(source.train.name, shape):
         raise UserError(f"{path} leaves nothing to measure: {why}, it has {shape}")
     return kind

@@ -1,4 +1,4 @@
-"""What is measured of grey images of 28x28, through a frozen network's features: see `evaluate`."""
+"""What is measured of images through a frozen network's features, of 28x28 ones or of one's own: see `evaluate`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from experiments.measuring.measure import (
     network_facts,
 )
 from gan_jax.data import Dataset
-from gan_jax.evaluation.features import IMAGE_SHAPE
+from gan_jax.evaluation.features import IMAGE_SHAPE, FeatureNetwork
 from gan_jax.evaluation.features_of_images import (
     Embedded,
     classes,
@@ -59,12 +59,7 @@ def refusal(name: str, shape: tuple[int, ...]) -> str:
 
 def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
     """Read the training images through the data set's own network, MNIST's, or the one that is named."""
-    network = frozen_network(train.name, features)
-
-    def read(images: np.ndarray) -> Embedded:
-        return embed_images(network, images)
-
-    return Yardstick(read(train.images), read, network_facts(network))
+    return through(frozen_network(train.name, features, train.images.shape[1:]), train)
 
 
 def unseen(test: Dataset, num: int) -> np.ndarray:
@@ -72,7 +67,39 @@ def unseen(test: Dataset, num: int) -> np.ndarray:
     return test.images[np.random.default_rng(0).permutation(len(test.images))[:num]]
 
 
-KIND = Kind("images", refusal, lambda config: 10_000, yardstick, unseen)
+def through(network: FeatureNetwork, train: Dataset, chosen: np.ndarray | None = None) -> Yardstick:
+    """Read images through a network, whose class probabilities are put into the order of the data's classes.
+
+    Args:
+      network: reads images of this shape.
+      train: the training data.
+      chosen: which of them are compared; None: all.
+    """
+    order = _order_of_classes(network.class_names, train.class_names)
+    knows = order is not None or not network.class_names or not train.class_names
+
+    def read(images: np.ndarray) -> Embedded:
+        found = embed_images(network, images)
+        return (
+            found if order is None else found._replace(probabilities=found.probabilities[:, order])
+        )
+
+    images = train.images if chosen is None else train.images[chosen]
+    return Yardstick(read(images), read, network_facts(network), chosen, knows)
+
+
+def _order_of_classes(known: tuple[str, ...], wanted: tuple[str, ...]) -> list[int] | None:
+    """Put the wanted classes first, all others behind; None where some are not known."""
+    if not set(wanted) <= set(known):
+        return None
+    first = [known.index(name) for name in wanted]
+    return first + [number for number in range(len(known)) if number not in first]
+
+
+KIND = Kind(
+    "images", refusal, lambda config: 10_000, yardstick, unseen,
+    seen=Kind("images", lambda name, shape: "", lambda config: 10_000, yardstick, unseen),
+)  # fmt: skip
 
 # The nearest training images say how near copies come; neither nearer nor farther is better by itself.
 COPY_DIRECTIONS = {"neighbour_ratio": NEITHER, "copied": LOWER}

@@ -6,8 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from experiments.command.program import UserError
 from gan_jax.data import Dataset
-from gan_jax.evaluation.features import SHA256, FeatureNetwork, load_features
+from gan_jax.evaluation.features import IMAGE_SHAPE, SHA256, FeatureNetwork, load_features
+from gan_jax.evaluation.own_features import read_features
 from gan_jax.evaluation.values import Values
 
 LOWER, HIGHER, NEITHER = "lower", "higher", None  # which is better
@@ -48,6 +50,7 @@ class Measure:
       watch: what --eval_every measures, or None.
       draw: `(train, samples, folder)`, a picture beside the numbers, or None.
       labelled: it is of runs with labels alone, and `compute` is given `Labelled`s.
+      names_classes: it holds the network's classes against the run's, which must be among them.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Measure:
     watch: Watch | None = None
     draw: Callable[[Any, Any, Any], None] | None = None
     labelled: bool = False
+    names_classes: bool = False
 
 
 class Yardstick(NamedTuple):
@@ -68,12 +72,14 @@ class Yardstick(NamedTuple):
       read: `samples [N, ...] -> ` what measures take as `unseen` and `samples`. It takes real ones and generated ones.
       facts: what the numbers depend on besides the samples, for evaluation.json.
       chosen: which of the training data `train` holds, int[M]; None: all.
+      knows_classes: whether class probabilities begin with the data's classes, in their order.
     """
 
     train: Any
     read: Callable[[np.ndarray], Any]
     facts: Mapping[str, str]
     chosen: np.ndarray | None = None
+    knows_classes: bool = True
 
 
 class Kind(NamedTuple):
@@ -86,6 +92,7 @@ class Kind(NamedTuple):
       yardstick: `(training data, name of the feature network or None) -> Yardstick`.
       unseen: `(test data, num) -> ` at most `num` real samples in the place of generated ones.
       success: `(Values, train) -> ` what counts as success and whether it is met; or None.
+      seen: what it is where a feature network is named, which may read images of any shape; None: the same.
     """
 
     name: str
@@ -94,11 +101,32 @@ class Kind(NamedTuple):
     yardstick: Callable[[Dataset, str | None], Yardstick]
     unseen: Callable[[Dataset, int], np.ndarray]
     success: Callable[[Values, Any], dict[str, Any]] | None = None
+    seen: "Kind | None" = None
 
 
-def frozen_network(dataset: str, features: str | None = None) -> FeatureNetwork:
-    """Load the network that is named, or the data set's own, or MNIST's."""
-    return load_features(features or (dataset if dataset in SHA256 else "mnist"))
+def frozen_network(
+    dataset: str, features: str | None = None, shape: tuple[int, ...] = IMAGE_SHAPE
+) -> FeatureNetwork:
+    """Load the network that is named, by a name or a file, or the data set's own, or MNIST's.
+
+    Args:
+      dataset: name of the data.
+      features: a shipped network's name, the path of one of one's own, or None.
+      shape: of the images that it is to read.
+
+    Raises:
+      UserError: it reads images of another shape.
+      FeatureFileError: the file is none, or damaged.
+    """
+    name = features or (dataset if dataset in SHA256 else "mnist")
+    network = load_features(name) if name in SHA256 else read_features(name)
+    if network.image_shape != tuple(shape):
+        reads, theirs = ("x".join(map(str, each)) for each in (network.image_shape, shape))
+        raise UserError(
+            f"--features={features}: that network reads images of {reads} (height x width x channels), these are "
+            f"{theirs}; train one of them by experiments.train_features, or leave --features out"
+        )
+    return network
 
 
 def network_facts(network: FeatureNetwork) -> dict[str, str]:

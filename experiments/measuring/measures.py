@@ -34,8 +34,8 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
-def kind_named(name: str) -> Kind:
-    """Look a kind of data up, as an experiment calls it.
+def kind_named(name: str, features: str | None = None) -> Kind:
+    """Look a kind of data up, as an experiment calls it; with a feature network, as that makes it be seen.
 
     Raises:
       UserError: no measure knows it.
@@ -44,7 +44,8 @@ def kind_named(name: str) -> Kind:
         raise UserError(
             f"nothing is measured of samples of the kind {name!r}: an EXPERIMENT has one of {', '.join(KINDS)}"
         )
-    return KINDS[name]
+    kind = KINDS[name]
+    return kind.seen if features and kind.seen else kind
 
 
 def named(names: Sequence[str]) -> tuple[Measure, ...]:

@@ -42,7 +42,7 @@ def check_eval_every(config: Config, kind: str, sample_shape: tuple[int, ...]) -
     """
     if not config.eval_every:
         return
-    why = measures.kind_named(kind).refusal(config.dataset, sample_shape)
+    why = measures.kind_named(kind, config.features).refusal(config.dataset, sample_shape)
     if why:
         raise UserError(
             f"--eval_every: nothing can be measured of {config.dataset}: {why}, samples have shape {sample_shape}; "
@@ -67,9 +67,10 @@ def monitor_for(
     if not config.eval_every:
         return None
     check_eval_every(config, kind, sample_shape)
-    watch = next(m.watch for m in measures.of_kind(kind) if m.watch)
+    known = measures.kind_named(kind, config.features)
+    watch = next(m.watch for m in measures.of_kind(known.name) if m.watch)
     try:
-        yardstick = measures.kind_named(kind).yardstick(dataset, None)
+        yardstick = known.yardstick(dataset, config.features or None)
         number = watch.against(yardstick.train)
     except ValueError as error:
         raise UserError(f"--eval_every: {watch.name} of {dataset.name}: {error}") from error

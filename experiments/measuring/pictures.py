@@ -1,15 +1,21 @@
-"""Pictures of one's own, of any size, and spectrograms: no frozen network was trained for them, so pixels count."""
+"""Pictures of one's own, of any size, and spectrograms.
+
+No frozen network comes with the package for them, so pixels count; with one of one's own (experiments.train_features)
+they are measured as 28x28 images are.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.command.program import UserError
-from experiments.measuring.measure import Kind, Yardstick
+from experiments.measuring.grey_images import through
+from experiments.measuring.measure import Kind, Yardstick, frozen_network
 from gan_jax.data import Dataset
 from gan_jax.evaluation.features_of_images import as_pixels
 
 MOST = 10_000  # training pictures that samples are compared with
+MOST_BYTES = 2**30  # of them
 
 
 class Pixels(NamedTuple):
@@ -33,16 +39,29 @@ def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
     """Take the pictures as they are; of very many some, so that they fit into memory as numbers."""
     if features:
         raise UserError(
-            f"--features={features}: that network reads grey images of 28x28; of pictures of your own only pixels are "
-            "measured: leave --features out"
+            f"--features={features}: no network reads spectrograms; only their pixels are measured: leave it out"
         )
-    facts = {"features": "none, pixels only"}
-    images, total, chosen = train.images, len(train.images), None
-    if total > MOST:
-        chosen = np.sort(np.random.default_rng(0).choice(total, MOST, replace=False))
-        images = images[chosen]
-        facts["compared"] = f"{MOST:,} of {total:,} training pictures"
-    return Yardstick(read(images), read, facts, chosen)
+    chosen, facts = some_of(train)
+    images = train.images if chosen is None else train.images[chosen]
+    return Yardstick(read(images), read, {"features": "none, pixels only", **facts}, chosen)
+
+
+def seen_yardstick(train: Dataset, features: str | None = None) -> Yardstick:
+    """Read pictures, of very many some, through the network that is named."""
+    network = frozen_network(train.name, features, train.images.shape[1:])
+    chosen, facts = some_of(train)
+    found = through(network, train, chosen)
+    return found._replace(facts={**found.facts, **facts})
+
+
+def some_of(train: Dataset) -> tuple[np.ndarray | None, dict[str, str]]:
+    """Choose training pictures, where all do not fit into memory as numbers; None is all of them."""
+    total, each = len(train.images), max(1, train.images[0].nbytes)
+    most = min(MOST, max(2, MOST_BYTES // each))
+    if total <= most:
+        return None, {}
+    chosen = np.sort(np.random.default_rng(0).choice(total, most, replace=False))
+    return chosen, {"compared": f"{most:,} of {total:,} training pictures"}
 
 
 def unseen(test: Dataset, num: int) -> np.ndarray:
@@ -50,6 +69,7 @@ def unseen(test: Dataset, num: int) -> np.ndarray:
     return test.images[:num]
 
 
-KIND = Kind("pictures", refusal, lambda config: 5_000, yardstick, unseen)
+SEEN = Kind("images", refusal, lambda config: 5_000, seen_yardstick, unseen)
+KIND = Kind("pictures", refusal, lambda config: 5_000, yardstick, unseen, seen=SEEN)
 # Of sounds the spectrograms, as G makes them: not after the way back to a wave.
-SOUNDS = KIND._replace(name="sounds")
+SOUNDS = KIND._replace(name="sounds", seen=None)

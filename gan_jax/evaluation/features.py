@@ -1,7 +1,9 @@
-"""Frozen features of 28x28 grey images, the common ground on which generators are measured.
+"""Frozen features of images, the common ground on which generators are measured.
 
     network = load_features("mnist")
     features, probabilities = embed(network, images)
+
+Two networks come with the package, of 28x28 grey images; `own_features` reads those of one's own, of any shape.
 
 | network | trained on | test accuracy |
 |---|---|---|
@@ -17,10 +19,11 @@ A distance between features is a property of the network too: compare only numbe
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +41,8 @@ SHA256 = {
 }
 FOLDER = resources.files("gan_jax.evaluation")
 IMAGE_SHAPE = (28, 28, 1)
+STRIDES = (2, 2, 1, 2)  # of the convolutions of a network that comes with the package
+BATCH_PIXELS = 250 * 28 * 28  # of the images that `embed` hands over at once
 RANGE_TOLERANCE = 1e-3  # how far rounding may carry a float image out of [-1, 1]
 
 
@@ -53,8 +58,11 @@ class FeatureNetwork(NamedTuple):
       sha256: of its file, to state beside every number that came from it.
       dim: number of features.
       num_classes: number of classes.
-      apply: images f32[N, 28, 28, 1] in [-1, 1] -> (features f32[N, dim] >= 0, class probabilities
+      apply: images f32[N, *image_shape] in [-1, 1] -> (features f32[N, dim] >= 0, class probabilities
         f32[N, num_classes]); compiled once for each N, so use `embed` for many images.
+      image_shape: (H, W, C) of the images that it reads.
+      class_names: of its classes; () where they have none.
+      facts: what is known of it besides, such as its held-out accuracy.
     """
 
     name: str
@@ -62,6 +70,9 @@ class FeatureNetwork(NamedTuple):
     dim: int
     num_classes: int
     apply: Callable[[Images], tuple[Array, Array]]
+    image_shape: tuple[int, int, int] = IMAGE_SHAPE
+    class_names: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 def load_features(name: str) -> FeatureNetwork:
@@ -94,14 +105,19 @@ def load_features(name: str) -> FeatureNetwork:
 
 
 def embed(
-    network: FeatureNetwork, images: ArrayLike, *, batch: int = 250, signed: bool = False
+    network: FeatureNetwork,
+    images: ArrayLike,
+    *,
+    batch: int | None = None,
+    signed: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run images through a network, in batches of one size so that one program is compiled.
 
     Args:
-      network: from `load_features`.
-      images: [N, 28, 28, 1], uint8 pixels 0..255 or floats in [-1, 1].
-      batch: images in one call; the last is padded. It changes nothing but speed and rounding.
+      network: from `load_features` or `own_features.read_features`.
+      images: [N, *network.image_shape], uint8 pixels 0..255 or floats in [-1, 1].
+      batch: images in one call, None for 250 of 28x28 or as many pixels of others; the last is padded. It changes
+        nothing but speed and rounding.
       signed: True vouches that float images are meant in [-1, 1], as a generator's are, even if none of their
         values is negative. Without it such images are refused: pictures in [0, 1] look the same, and would be
         measured as washed out (a Frechet distance of 146 for real digits).
@@ -113,24 +129,27 @@ def embed(
       ValueError: images of another shape or type, not finite, outside [-1, 1], or in [0, 1] without `signed`; or
         batch < 1.
     """
-    images = _as_images(images, signed)
+    images = _as_images(images, signed, network.image_shape)
+    if batch is None:
+        batch = max(1, BATCH_PIXELS // (network.image_shape[0] * network.image_shape[1]))
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
     rows = []
     for start in range(0, len(images), batch):
         chunk = images[start : start + batch]
         chunk = to_signed(chunk) if chunk.dtype == np.uint8 else chunk.astype(np.float32)
-        padding = np.zeros((batch - len(chunk), *IMAGE_SHAPE), np.float32)
+        padding = np.zeros((batch - len(chunk), *network.image_shape), np.float32)
         outputs = network.apply(jnp.asarray(np.concatenate([chunk, padding])))
         rows.append([np.asarray(output)[: len(chunk)] for output in outputs])
     features, probabilities = (np.concatenate(column) for column in zip(*rows, strict=True))
     return features, probabilities
 
 
-def _as_images(images: ArrayLike, signed: bool) -> np.ndarray:
+def _as_images(images: ArrayLike, signed: bool, shape: tuple[int, int, int]) -> np.ndarray:
     images = np.asarray(images)
-    if images.shape[1:] != IMAGE_SHAPE or len(images) < 1:
-        raise ValueError(f"images must have shape [N, 28, 28, 1], N >= 1, got {images.shape}")
+    if images.shape[1:] != shape or len(images) < 1:
+        expected = ", ".join(map(str, ("N", *shape)))
+        raise ValueError(f"images must have shape [{expected}], N >= 1, got {images.shape}")
     if images.dtype == np.uint8:
         return images
     if not jnp.issubdtype(images.dtype, jnp.floating):
@@ -170,13 +189,29 @@ def from_bytes(name: str, packed: bytes) -> FeatureNetwork:
             params.setdefault(layer, {})[leaf] = jnp.asarray(array, jnp.float32)
     dim, num_classes = params["logits"]["kernel"].shape
     digest = hashlib.sha256(packed).hexdigest()
-    return FeatureNetwork(name, digest, dim, num_classes, partial(_apply, params))
+    return FeatureNetwork(name, digest, dim, num_classes, partial(apply, params))
 
 
-@jax.jit
-def _apply(params: Params, images: Images) -> tuple[Array, Array]:
+def classifier_with(params: Params, strides: tuple[int, ...]) -> Classifier:
+    """Give the `Classifier` whose folded weights these are; the strides alone they do not tell."""
+    shapes = [params[f"conv_{number}"]["kernel"].shape for number in range(len(strides))]
     dim, num_classes = params["logits"]["kernel"].shape
-    network = from_linen(Classifier(dim=dim, num_classes=num_classes))
+    return Classifier(
+        widths=tuple(shape[3] for shape in shapes),
+        kernels=tuple(shape[0] for shape in shapes),
+        strides=strides,
+        dim=dim,
+        num_classes=num_classes,
+    )
+
+
+@partial(jax.jit, static_argnames="strides")
+def apply(
+    params: Params, images: Images, strides: tuple[int, ...] = STRIDES
+) -> tuple[Array, Array]:
+    """Compute features f32[N, dim] and class probabilities f32[N, K] by the weights of a folded `Classifier`."""
+    num_classes = params["logits"]["kernel"].shape[1]
+    network = from_linen(classifier_with(params, strides))
     with jax.default_matmul_precision("highest"):  # the same numbers on GPU and TPU
         outputs, _ = network.apply(params, {}, images, train=False)
     features, logits = split_outputs(outputs, num_classes)

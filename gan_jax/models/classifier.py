@@ -1,9 +1,11 @@
-"""A small convolutional classifier of 28x28 grey images, whose penultimate layer serves as features.
+"""A small convolutional classifier of images, whose penultimate layer serves as features.
 
 It is trained with batch norm, which makes the samples of a batch depend on one another and needs statistics. Neither
 belongs into a measure, so `fold_batch_norm` moves both into kernels and biases afterwards: the same function, as
 plain convolutions, each sample for itself.
 """
+
+import math
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -15,10 +17,11 @@ EPSILON = 1e-5  # added to a batch norm's variance
 
 
 class Classifier(nn.Module):
-    """Map images [B, 28, 28, 1] in [-1, 1] to [B, dim + num_classes]: features, then logits.
+    """Map images [B, H, W, C] in [-1, 1] to [B, dim + num_classes]: features, then logits.
 
-    Four convolutions, 28 -> 14 -> 7 -> 7 -> 4 pixels wide; then a hidden layer, whose activations (ReLU, >= 0) are the
-    features, and one linear layer to the logits. `split_outputs` takes them apart.
+    Four convolutions, as they stand 28 -> 14 -> 7 -> 7 -> 4 pixels wide (`classifier_of` has more for larger images);
+    then a hidden layer, whose activations (ReLU, >= 0) are the features, and one linear layer to the logits.
+    `split_outputs` takes them apart.
 
     Attributes:
       widths: output channels of the convolutions.
@@ -64,6 +67,32 @@ class Classifier(nn.Module):
             norm = nn.BatchNorm(not train, momentum=0.9, epsilon=EPSILON, name=f"{name}_norm")
             x = norm(x)
         return nn.relu(x)
+
+
+def classifier_of(
+    image_shape: tuple[int, int, int],
+    *,
+    num_classes: int = 10,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+) -> Classifier:
+    """Give a `Classifier` whose smallest maps are at most 4 pixels wide and high: four layers up to 32x32.
+
+    Each further halving is one more layer like the second, of half its channels, after the first.
+
+    Args:
+      image_shape: (H, W, C).
+      num_classes: as `Classifier` has it, and so the others.
+      dropout: likewise.
+      batch_norm: likewise.
+    """
+    own = Classifier(num_classes=num_classes, dropout=dropout, batch_norm=batch_norm)
+    further = max(0, math.ceil(math.log2(max(image_shape[:2]) / 32)))
+    return own.clone(
+        widths=(own.widths[0], *[own.widths[0]] * further, *own.widths[1:]),
+        kernels=(own.kernels[0], *[own.kernels[1]] * further, *own.kernels[1:]),
+        strides=(own.strides[0], *[2] * further, *own.strides[1:]),
+    )
 
 
 def split_outputs(outputs: Array, num_classes: int = 10) -> tuple[Array, Array]:

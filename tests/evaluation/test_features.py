@@ -106,7 +106,7 @@ def test_one_program_serves_all_batches_and_both_networks(pixels):
     for name in NAMES:
         for num in (6, 7, 13):
             embed(load_features(name), pixels[:num], batch=6)
-            sizes.append(features._apply._cache_size())
+            sizes.append(features.apply._cache_size())
     assert len(set(sizes)) == 1
 
 
@@ -167,7 +167,7 @@ def test_the_same_weights_are_the_same_bytes_and_come_back_as_they_were():
 
 def test_products_are_computed_in_full_precision_on_every_platform(pixels):
     (params,) = load_features("mnist").apply.args
-    text = features._apply.trace(params, to_signed(pixels)).lower(lowering_platforms=("tpu",))
+    text = features.apply.trace(params, to_signed(pixels)).lower(lowering_platforms=("tpu",))
     products = [
         line
         for line in text.as_text().splitlines()

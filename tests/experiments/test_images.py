@@ -148,13 +148,13 @@ def test_classes_are_those_of_the_training_pictures_that_are_compared(monkeypatc
 
 def test_pixels_alone_are_measured_and_it_is_said():
     dataset = make_dataset(np.asarray(noise(8, 8))[None], None, "x")
-    train, read, facts, _ = pictures.yardstick(dataset)
+    train, read, facts, *_ = pictures.yardstick(dataset)
     assert facts == {"features": "none, pixels only"}
     assert len(train.images) == 1
     many = dataset._replace(
         images=np.arange(12_000, dtype=np.uint16).astype(np.uint8).reshape(-1, 1, 1, 1)
     )
-    some, _, facts_of_many, _ = pictures.yardstick(many)
+    some, _, facts_of_many, *_ = pictures.yardstick(many)
     assert len(some.images) == 10_000
     assert facts_of_many["compared"] == "10,000 of 12,000 training pictures"
     signed = dataset.images / np.float32(127.5) - 1

@@ -7,13 +7,14 @@ Reference: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN
 ranges of its code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from gan_jax.types import Array, Augment, Images, Key
 
+AugmentBy = Callable[[Key, Images, Array], Images]  # `(key, images, strength) -> images`
 REACH = 1 / 8  # of the size: the farthest translation
 HOLE = 1 / 2  # of the size: a side of what is cut out
 
@@ -116,11 +117,7 @@ def in_turn(names: Sequence[str]) -> Augment:
     Raises:
       ValueError: a name is unknown; and from the augmentation, if it is given anything but images [B, H, W, C].
     """
-    if unknown := [name for name in names if name not in AUGMENTATIONS]:
-        raise ValueError(
-            f"{unknown[0]!r} is no augmentation: choose from {', '.join(AUGMENTATIONS)}"
-        )
-    chosen = {name: function for name, function in AUGMENTATIONS.items() if name in names}
+    chosen = _chosen(names)
 
     def augment(key: Key, images: Images) -> Images:
         if images.ndim != 4:
@@ -130,3 +127,39 @@ def in_turn(names: Sequence[str]) -> Augment:
         return images
 
     return augment
+
+
+def by_chance(names: Sequence[str]) -> AugmentBy:
+    """Put augmentations one after another, each of which changes an image only with a probability, its strength.
+
+    Args:
+      names: as `in_turn` takes them.
+
+    Returns:
+      `(key, images, strength f32[] in [0, 1]) -> images`: at 0 the images as they are, at 1 all of them changed.
+
+    Raises:
+      ValueError: as `in_turn`.
+
+    Reference: Karras et al. 2020, section 2.2, arXiv:2006.06676; of their augmentations those of `AUGMENTATIONS`.
+    """
+    chosen = _chosen(names)
+
+    def augment(key: Key, images: Images, strength: Array) -> Images:
+        if images.ndim != 4:
+            raise ValueError(f"augmentations are of images [B, H, W, C], got shape {images.shape}")
+        for each, function in zip(jax.random.split(key, len(chosen)), chosen.values(), strict=True):
+            change_key, chance_key = jax.random.split(each)
+            chance = jax.random.uniform(chance_key, (images.shape[0], 1, 1, 1))
+            images = jnp.where(chance < strength, function(change_key, images), images)
+        return images
+
+    return augment
+
+
+def _chosen(names: Sequence[str]) -> dict[str, Augment]:
+    if unknown := [name for name in names if name not in AUGMENTATIONS]:
+        raise ValueError(
+            f"{unknown[0]!r} is no augmentation: choose from {', '.join(AUGMENTATIONS)}"
+        )
+    return {name: function for name, function in AUGMENTATIONS.items() if name in names}

@@ -27,6 +27,7 @@ GAME = {
     "sampling": {"types"},
     "rejection": {"types"},
     "augmentations": {"types"},
+    "adaptive": {"types", "augmentations", "sampling"},
     "objectives": {"types", "penalties"},
     "gradients": {"types", "sampling", "objectives"},
     "steps": {"types", "sampling", "gradients"},

@@ -13,6 +13,7 @@ WEIGHED = vocabulary.names("rules", "WEIGHED")
 CROSS_ENTROPIES = vocabulary.names("losses", "CROSS_ENTROPIES")
 PENALTIES = vocabulary.names("penalties", "PENALTIES")
 AUGMENTATIONS = vocabulary.names("augmentations", "AUGMENTATIONS")
+SIGNALS = vocabulary.names("adaptive", "SIGNALS")
 
 # Flags that say where things lie or how they are shown; a run may be resumed with others.
 INCIDENTAL = (
@@ -107,6 +108,9 @@ class _Shared:
     conditional: bool = False
     augment: str = ""
     features: str = ""
+    augment_target: float | None = None
+    augment_control: str = "gap"
+    augment_images: float = 500_000.0
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.
@@ -147,6 +151,17 @@ def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
     if config.update == "lookahead_minimax" and weight is not None and not 0 < weight <= 1:
         raise UserError(
             f"--update_weight={weight:g}: lookahead_minimax keeps a share of the way, above 0 and at most 1"
+        )
+    if config.augment_target is not None and not config.augment:
+        raise UserError(
+            "--augment_target is of --augment: name the augmentations, such as --augment=translation,colour"
+        )
+    if config.augment_target is None and (config.augment_control, config.augment_images) != (
+        "gap",
+        500_000,
+    ):
+        raise UserError(
+            "--augment_control and --augment_images are of --augment_target: leave them out"
         )
     if config.lookahead_steps != 5 and config.update != "lookahead_minimax":
         raise UserError("--lookahead_steps is of --update=lookahead_minimax: leave it out")

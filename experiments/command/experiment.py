@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from experiments.command import game
 from experiments.command.config import Config
 from experiments.command.program import UserError
+from gan_jax.adaptive import SIGNALS, Control, adapting
 from gan_jax.data import Dataset
 from gan_jax.sampling import sample_real
 from gan_jax.types import GAN, Batch, DrawReal, GANState, Rule
 
 Record = dict[str, Any]
+WATCHED_BYTES = 2**21  # of unseen samples that a program holds
 
 
 class Source(NamedTuple):
@@ -131,12 +134,41 @@ class Task(NamedTuple):
         """Build the game of other flags on these data."""
         num_classes = self.source.train.num_classes
         gan = self.experiment.game(config, self.sample_shape, num_classes)
-        return self.experiment.rule(config).equip(gan)
+        return self.rule_of(config).equip(gan)
 
     @property
     def rule(self) -> Rule:
         """How it is played."""
-        return self.experiment.rule(self.config)
+        return self.rule_of(self.config)
+
+    def rule_of(self, config: Config) -> Rule:
+        """Choose the rule for other flags on these data.
+
+        Raises:
+          UserError: it needs unseen data, and there are none.
+        """
+        rule = self.experiment.rule(config)
+        if config.augment_target is None:
+            return rule
+        if self.source.held_out is None:
+            raise UserError(
+                f"--augment_target: {self.experiment.name} loads no unseen data to tell overfitting by: leave it out"
+            )
+        labelled = self.experiment.takes_labels(config)
+        control = Control(
+            SIGNALS[config.augment_control], config.augment_target, config.augment_images,
+            some_of(self.source.held_out, labelled), self.experiment.draw_real,
+        )  # fmt: skip
+        return adapting(rule, control)
+
+
+def some_of(dataset: Dataset, labelled: bool) -> Batch:
+    """Take samples for a compiled program to hold: 2 MB of them at most, evenly from the first to the last."""
+    num = len(dataset.images)
+    most = max(16, WATCHED_BYTES // max(1, dataset.images[0].nbytes))
+    chosen = np.unique(np.linspace(0, num - 1, min(num, most)).round().astype(int))
+    labels = dataset.labels[chosen] if labelled else None
+    return Batch(dataset.images[chosen], labels)
 
 
 class Keys(NamedTuple):

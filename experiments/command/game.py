@@ -15,12 +15,13 @@ from experiments.command.config import (
 )
 from experiments.command.program import UserError
 from gan_jax import losses, optimizers, penalties, rules
-from gan_jax.augmentations import in_turn
+from gan_jax.adaptive import behind
+from gan_jax.augmentations import by_chance, in_turn
 from gan_jax.models import NETWORKS
 from gan_jax.models.options import PlayerOptions
 from gan_jax.networks import from_linen
 from gan_jax.steps import init_state
-from gan_jax.types import GAN, AdversarialLoss, Augment, Batch, Penalty, Rule
+from gan_jax.types import GAN, AdversarialLoss, Augment, Batch, Network, Penalty, Rule
 
 
 def build_gan(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
@@ -37,7 +38,7 @@ def build_gan(config: Config, sample_shape: tuple[int, ...], num_classes: int = 
         raise UserError(f"--network={config.network}: {error}") from error
     return GAN(
         generator=from_linen(generator),
-        discriminator=from_linen(discriminator),
+        discriminator=_discriminator(config, from_linen(discriminator)),
         g_tx=_optimizer(config, config.g_lr, config.g_warmup_steps),
         d_tx=_optimizer(config, config.d_lr),
         loss=_loss(config),
@@ -86,6 +87,12 @@ def _penalties(config: Config) -> tuple[Penalty, ...]:
     )
 
 
+def _discriminator(config: Config, network: Network) -> Network:
+    if config.augment_target is None:
+        return network
+    return behind(network, by_chance(augmentations(config.augment)))
+
+
 def _augment(config: Config, sample_shape: tuple[int, ...]) -> Augment | None:
     if not config.augment:
         return None
@@ -93,6 +100,8 @@ def _augment(config: Config, sample_shape: tuple[int, ...]) -> Augment | None:
         raise UserError(
             f"--augment={config.augment} is of images, samples have shape {sample_shape}: leave it out"
         )
+    if config.augment_target is not None:
+        return None  # it stands before D itself, which keeps its strength
     return in_turn(augmentations(config.augment))
 
 

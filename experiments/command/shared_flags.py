@@ -6,7 +6,7 @@ import os
 from absl import flags
 
 from experiments.command import own_data, usage, vocabulary
-from experiments.command.config import AUGMENTATIONS, augmentations, hidden_widths
+from experiments.command.config import AUGMENTATIONS, SIGNALS, augmentations, hidden_widths
 
 LOSSES = vocabulary.names("losses", "LOSSES")
 UPDATES = vocabulary.names("rules", "RULES")
@@ -120,6 +120,19 @@ def _define_game() -> None:
         "several separated by commas; empty: nothing"
     )  # fmt: skip
     flags.register_validator("augment", _are_augmentations)
+    _float(
+        "augment_target", None, "overfitting of D, 0 to 1, that --augment is to hold: each augmentation changes an "
+        "image with a probability that rises from 0 while D overfits more, and falls while it does less; unset: always",
+        low=1e-3, high=0.999,
+    )  # fmt: skip
+    flags.DEFINE_enum(
+        "augment_control", "gap", SIGNALS, "what tells D's overfitting: gap, how far unseen images lie from training "
+        "images towards generated ones by D's logits; r_t, the mean sign of training images' logits, which a D that is "
+        "merely ahead of G raises too, so that the augmentation does harm"
+    )  # fmt: skip
+    _float(
+        "augment_images", 500_000.0, "real images in which that probability can rise to 1", low=1.0
+    )
     flags.DEFINE_enum("update", "alternating", UPDATES, "how the players take turns")
     _float(
         "update_weight", None, "weight in the equation of an update: gamma of consensus, lambda of "

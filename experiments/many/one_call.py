@@ -39,6 +39,7 @@ TRACED = (
     "b2",
     "adam_eps",
     "update_weight",
+    "augment_target",
 )
 
 Note = Callable[[str, str], None]  # name of a run, what it said when it diverged
@@ -64,7 +65,7 @@ def _build(task: Task, hyper: dict[str, jax.Array]) -> GAN:
 
 
 def _rule(task: Task, hyper: dict[str, jax.Array]) -> Rule:
-    return task.experiment.rule(_member_config(task, hyper))
+    return task.rule_of(_member_config(task, hyper))
 
 
 def _member_config(task: Task, hyper: dict[str, jax.Array]) -> Config:

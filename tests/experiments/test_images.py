@@ -159,6 +159,6 @@ def test_pixels_alone_are_measured_and_it_is_said():
     assert facts_of_many["compared"] == "10,000 of 12,000 training pictures"
     signed = dataset.images / np.float32(127.5) - 1
     np.testing.assert_array_equal(read(signed).images, train.images)
-    with pytest.raises(pictures.UserError, match="--features=mnist: that network reads grey"):
-        pictures.yardstick(dataset, "mnist")
+    with pytest.raises(UserError, match="--features=mnist: that network reads images of 28x28x1"):
+        measures.kind_named("pictures", "mnist").yardstick(dataset, "mnist")
     assert images.EXPERIMENT.kind == pictures.KIND.name

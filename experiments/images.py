@@ -6,7 +6,9 @@
 
 PICTURES holds PNG, JPEG, WebP or GIF files (of these the first picture), or a sub-folder of them for each class. Sizes
 and modes may be mixed: each is turned upright, laid over --background where it is transparent, and resized to
---image_size. An .npz or .npy holds `images`, uint8 [N, H, W, C], and maybe `labels`. A file that cannot be read ends
+--image_size. An .npz or .npy holds `images`, uint8 [N, H, W, C], and maybe `labels`. PICTURES may also be a folder that
+save_to_disk of Hugging Face's datasets wrote (pip install 'gan_jax[huggingface]'); its parts count together, and
+--held_out_names=^test/ holds its test part out. A file that cannot be read ends
 the command, which names it, before anything is trained. Decoded pictures are kept in --data_cache.
 
 A tenth of the pictures is held out, by a hash of what is in the file: the balance of the game is watched on them, and

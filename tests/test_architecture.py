@@ -75,7 +75,18 @@ BY_NAME = ("gan_jax/__init__.py", "experiments/record/program_of_run.py")
 
 # Slow to import and wanted by few.
 HEAVY = (
-    *("PIL", "array_record", "jinja2", "grain", "matplotlib", "orbax", "pooch", "scipy", "sklearn"),
+    *(
+        "PIL",
+        "array_record",
+        "jinja2",
+        "grain",
+        "matplotlib",
+        "orbax",
+        "pooch",
+        "pyarrow",
+        "scipy",
+        "sklearn",
+    ),
     *("tensorboardX", "tensorflow_datasets"),
 )
 PEERS = ("keras", "tensorflow", "torch")  # so are these, but a benchmark's peer_*.py is made of one

@@ -34,7 +34,7 @@ INCIDENTAL = (
 
 # Flags that say which data there are: all runs of one command share them.
 OWN_DATA = (
-    *("image_size", "channels", "fit", "background"),
+    *("image_size", "channels", "fit", "background", "image_column", "label_column"),
     *("sample_rate", "duration"),
     *("classes", "label_by", "held_out", "held_out_names", "group_by"),
 )
@@ -108,6 +108,8 @@ class _Shared:
     conditional: bool = False
     augment: str = ""
     features: str = ""
+    image_column: str = ""
+    label_column: str = ""
     augment_target: float | None = None
     augment_control: str = "gap"
     augment_images: float = 500_000.0

@@ -50,6 +50,11 @@ def _define_pictures() -> None:
     flags.DEFINE_string(
         "background", "white", "colour of margins and behind transparency; or #rrggbb"
     )
+    for column, usual in (("image", "image"), ("label", "label; none: no classes")):
+        flags.DEFINE_string(
+            f"{column}_column", "", "of what save_to_disk of Hugging Face's datasets wrote: which column; empty: "
+            f"the only one of its kind, or {usual}"
+        )  # fmt: skip
 
 
 def _define_naming() -> None:
@@ -120,7 +125,7 @@ def picture_options(config: Config) -> "PictureOptions":
 
     return PictureOptions(
         *(image_size(config.image_size), config.channels, config.fit, config.background),
-        naming(config),
+        *(naming(config), config.image_column, config.label_column),
     )
 
 

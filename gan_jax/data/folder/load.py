@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.data.dataset import DataError, Dataset, make_dataset
-from gan_jax.data.folder import arrays, pictures
+from gan_jax.data.folder import arrays, pictures, saved
 from gan_jax.data.folder.cache import content_key, kept_array
 from gan_jax.data.folder.files import File, find_files
 from gan_jax.data.folder.naming import Naming, classes_of, is_held_out, of_classes
@@ -29,6 +29,8 @@ class PictureOptions(NamedTuple):
       fit: see `Recipe`.
       background: a colour's name, or #rrggbb.
       naming: classes, and what is held out.
+      image_column: of what Hugging Face's datasets saved: the column of the pictures; "" finds it.
+      label_column: likewise of the classes; "none" for no classes.
     """
 
     size: tuple[int, int] | None = None
@@ -36,6 +38,8 @@ class PictureOptions(NamedTuple):
     fit: Fit = "crop"
     background: str = "white"
     naming: Naming = Naming()
+    image_column: str = ""
+    label_column: str = ""
 
 
 DEFAULT = PictureOptions()
@@ -93,7 +97,8 @@ def load_pictures(
 
     Args:
       path: a folder or .zip with PNG, JPEG, WebP or GIF files, flat or one sub-folder for each class; or an .npz or
-        .npy with `images`, uint8 [N, H, W, C], and maybe `labels` and `class_names`.
+        .npy with `images`, uint8 [N, H, W, C], and maybe `labels` and `class_names`; or a folder that `save_to_disk` of
+        Hugging Face's datasets wrote.
       options: what they are to become.
       name: of the data set; "" for that of the path.
       cache: folder that keeps the decoded pictures; "" for none.
@@ -104,7 +109,7 @@ def load_pictures(
     Raises:
       DataError: in one line, for everything that can be wrong with path, files and options.
     """
-    found, reader = _collect(Path(path).expanduser(), options.naming)
+    found, reader = _collect(Path(path).expanduser(), options)
     found = found.of_classes(options.naming)
     with pictures.pillow_is_quiet():
         facts = list(for_each(found.files, partial(_survey, reader.header), "reading", found.place))
@@ -178,7 +183,17 @@ def name_of(path: str | os.PathLike) -> str:
     return re.sub(r"[^\w.-]+", "_", stem).strip("_.-") or "pictures"
 
 
-def _collect(path: Path, naming: Naming) -> tuple[Loaded, _Reader]:
+def _collect(path: Path, options: PictureOptions) -> tuple[Loaded, _Reader]:
+    naming = options.naming
+    if saved.is_saved(path):
+        label_column = "none" if naming.label_by == "none" else options.label_column
+        rows = saved.read_saved(path, options.image_column, label_column)
+        return Loaded(str(path), *rows), _Reader(pictures.read_header, pictures.read_pixels)
+    if options.image_column or options.label_column not in ("", "none"):
+        raise DataError(
+            f"{path}: expected what save_to_disk of Hugging Face's datasets wrote, of which --image_column and "
+            "--label_column are, got another folder; leave them out"
+        )
     if path.suffix.lower() in arrays.SUFFIXES and not path.is_dir():
         found = arrays.read_arrays(path)
         shape = found.images.shape[1:]

@@ -104,6 +104,9 @@ def behind(discriminator: Network, augment: AugmentBy) -> Network:
 
     Returns:
       A D that sees images as they are where `train` is False. Its passes leave the strength alone.
+
+    Raises:
+      ValueError: from `apply`, in training without a key.
     """
 
     def init(key: Key, x: Array, labels: Labels | None = None) -> tuple[Params, ModelState]:
@@ -123,6 +126,8 @@ def behind(discriminator: Network, augment: AugmentBy) -> Network:
     ) -> tuple[Array, ModelState]:
         own = {name: value for name, value in model_state.items() if name != KEPT}
         if train:
+            if key is None:
+                raise ValueError("an augmented D needs a key in training")
             augment_key, key = jax.random.split(key)
             x = augment(augment_key, x, model_state[KEPT]["strength"])
         y, own = discriminator.apply(params, own, x, labels, train=train, key=key)

@@ -52,12 +52,28 @@ def _define() -> None:
         "together", "auto", ("auto", "yes", "no"), "take the steps of all runs in one compiled call, one run after "
         "another, or whichever is faster; the results differ by rounding"
     )  # fmt: skip
+    flags.DEFINE_string(
+        "processes", "auto", "runs that are trained side by side, each by a process of its own; auto: one for each "
+        "core of the processor, as far as memory goes; 1: one after another; the results are the same"
+    )  # fmt: skip
+    flags.register_validator("processes", _is_number_of_processes)
+    flags.DEFINE_string(
+        "only", None, "train this one of the runs, as in seed_3, and measure nothing: one for each job of a cluster; "
+        "the same command without it measures and sums up"
+    )  # fmt: skip
     flags.DEFINE_bool("report", True, "make report.html at the end, a page that opens anywhere")
+
+
+def _is_number_of_processes(value: str) -> bool:
+    if value == "auto" or (value.isascii() and value.isdecimal() and 1 <= int(value[:5]) <= 1024):
+        return True
+    raise flags.ValidationError("must be auto or a number from 1 to 1024")
 
 
 def are_asked_for() -> bool:
     """Whether the command asks for more than the one run."""
-    return flags.FLAGS.seeds is not None or bool(flags.FLAGS.sweep)
+    asked = flags.FLAGS
+    return asked.seeds is not None or bool(asked.sweep) or asked.only is not None
 
 
 def default_name(config: Config) -> str:

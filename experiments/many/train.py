@@ -13,7 +13,7 @@ from experiments.command.experiment import Experiment, Task
 from experiments.command.game import count_weights, shapes_of_state
 from experiments.command.program import UserError
 from experiments.many import folder as population_folder
-from experiments.many import members, one_call, summary
+from experiments.many import members, one_call, side_by_side, summary
 from experiments.many.members import Member
 from experiments.measuring.evaluation import Request
 from experiments.measuring.monitor import check_eval_every
@@ -40,6 +40,8 @@ def train(experiment: Experiment) -> int:
     """
     if not experiment.name.isidentifier():
         raise UserError(f"the experiment's name is {experiment.name!r}: use letters, digits and _")
+    if side_by_side.is_below():
+        side_by_side.end_with_parent()
     config = configs.from_flags()
     name = f"{experiment.name}-{config.dataset}-{members.default_name(config)}"
     config = dataclasses.replace(config, workdir=config.workdir or f"runs/{name}")
@@ -80,16 +82,56 @@ def _train_many(task: Task) -> int:
     asked = {member.name: member for member in members.from_flags(str(folder))}
     for member in asked.values():
         check_eval_every(member.config, task.experiment.kind, task.sample_shape)
+    _check_only(asked)
     groups = _claim(folder, list(asked.values()), task)
     lost = population_folder.read_diverged(folder) if task.config.on_divergence == "stop" else {}
-    for group in groups:
-        left = [asked[name] for name in group if name in asked and name not in lost]
-        code = _play(left, task, folder) if left else 0
-        if code:
-            if devices.is_writer():
-                print("the same command goes on with this run and those that are left", flush=True)
-            return code
-    return _conclude(folder, list(asked))
+    if flags.FLAGS.only:
+        return _train_only(asked[flags.FLAGS.only], groups, lost, task, folder)
+    left = [
+        [asked[name] for name in group if name in asked and name not in lost] for group in groups
+    ]
+    ended = _play_all([group for group in left if group], groups, task, folder)
+    if ended.code:
+        if devices.is_writer():
+            print("the same command goes on with this run and those that are left", flush=True)
+        return ended.code
+    return _conclude(folder, list(asked), ended.failed)
+
+
+def _check_only(asked: dict[str, Member]) -> None:
+    only = flags.FLAGS.only
+    if only is not None and only not in asked:
+        raise UserError(f"--only={only} is none of the runs: {', '.join(list(asked)[:20])}")
+
+
+def _train_only(
+    member: Member, groups: list[list[str]], lost: dict[str, str], task: Task, folder: Path
+) -> int:
+    """Train one of the runs, and leave it to another command to measure them."""
+    if [member.name] not in groups:
+        raise UserError(f"--only={member.name}: it shares a compiled call; leave --only out")
+    code = 0 if member.name in lost else _play([member], task, folder)
+    lost = population_folder.read_diverged(folder)
+    if member.name in lost:
+        raise DivergedError(lost[member.name])
+    devices.part()
+    return code
+
+
+def _play_all(
+    left: list[list[Member]], groups: list[list[str]], task: Task, folder: Path
+) -> side_by_side.Ended:
+    """Train what is left of the groups: runs that share a call here, others side by side."""
+    alone = [group[0].name for group in left if [group[0].name] in groups]
+    number = side_by_side.choose_number(len(alone))
+    for group in left:
+        if (number == 1 or group[0].name not in alone) and (code := _play(group, task, folder)):
+            return side_by_side.Ended(code, {})
+    if number == 1:
+        return side_by_side.Ended(0, {})
+    print(f"training {len(alone)} runs, {number} at a time, a process each", flush=True)
+    command = side_by_side.command(program_of(task.experiment), folder)
+    return side_by_side.play(alone, number, command)
 
 
 def _claim(folder: Path, asked: list[Member], task: Task) -> list[list[str]]:
@@ -164,14 +206,17 @@ def _play(group: list[Member], task: Task, folder: Path) -> int:
     tasks = [_of(member, task) for member in group]
     if len(tasks) > 1:
         return one_call.play(tasks, note)
+    compile_ = jax.stages.Lowered.compile
+    if side_by_side.is_below():
+        compile_ = side_by_side.compile_in_turn(tasks[0].config.compilation_cache)
     try:
-        return loop.play(tasks[0])
+        return loop.play(tasks[0], compile_)
     except DivergedError as error:
         note(group[0].name, str(error))
         return 0
 
 
-def _conclude(folder: Path, names: list[str]) -> int:
+def _conclude(folder: Path, names: list[str], failed: dict[str, str]) -> int:
     if jax.process_count() == 1:
         summary.conclude(folder, names, Request())
         _report(folder, names)
@@ -181,6 +226,11 @@ def _conclude(folder: Path, names: list[str]) -> int:
     devices.part()
     lost = population_folder.read_diverged(folder)
     lost = {name: lost[name] for name in names if name in lost}
+    if failed := {name: said for name, said in failed.items() if name not in lost}:
+        name, said = next(iter(failed.items()))
+        raise UserError(
+            f"{len(failed)} of {len(names)} runs failed; the first was {name}: {said}. The same command tries again"
+        )
     if lost:
         name, said = next(iter(lost.items()))
         raise DivergedError(

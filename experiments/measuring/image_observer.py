@@ -1,6 +1,7 @@
 """What is drawn and watched of a run that makes images: grids of samples, and the balance of the game."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -15,7 +16,7 @@ from gan_jax import plots
 from gan_jax.data import Dataset
 from gan_jax.evaluation import balance
 from gan_jax.sampling import as_signed, sample, sample_latents
-from gan_jax.types import GAN, Array, Batch, GANState, Images, Labels, Logits, Metrics
+from gan_jax.types import GAN, Array, Batch, GANState, Images, Labels, Latents, Logits, Metrics
 
 GRID = 25  # samples of a picture, 5x5 as in the tutorial
 HELD_OUT = 100  # images on which the balance is watched
@@ -70,27 +71,30 @@ def _judge(config: Config, source: Source, gan: GAN) -> Callable[[GANState], Met
     """
     latents = sample_latents(run_keys(config.seed).watch, HELD_OUT, config.latent_dim)
     first = _some(source.held_out, slice(HELD_OUT), config)
-    spread = [_some(part, _evenly(len(part.images)), config) for part in source]
+    spread = tuple(_some(part, _evenly(len(part.images)), config) for part in source)
+    weigh = jax.jit(partial(_weigh, gan))
+    # What differs between seeds is given and not closed over, or each seed would have a program of its own.
+    return lambda state: weigh(state, latents, first, spread)
 
-    @jax.jit
-    def judge(state: GANState) -> Metrics:
-        params, model_state, _ = state.discriminator
 
-        def logits(images: Images, labels: Labels | None) -> Logits:
-            return gan.discriminator.apply(params, model_state, images, labels, train=False)[0]
+def _weigh(
+    gan: GAN, state: GANState, latents: Latents, first: Batch, spread: tuple[Batch, Batch]
+) -> Metrics:
+    params, model_state, _ = state.discriminator
 
-        labels = first.labels
-        of_latents = latents if labels is None else latents[: len(labels)]
-        fake = logits(sample(gan, state, of_latents, labels, ema=False), labels)
-        train, unseen = (jnp.mean(logits(as_signed(images), of)) for images, of in spread)
-        return {
-            "dis_acc": balance.dis_acc(logits(as_signed(first.images), labels), fake),
-            "gan_acc": balance.gan_acc(fake),
-            "d_overfit": train - unseen,
-            **dict(zip(LOGITS, (train, unseen, jnp.mean(fake)), strict=True)),
-        }
+    def logits(images: Images, labels: Labels | None) -> Logits:
+        return gan.discriminator.apply(params, model_state, images, labels, train=False)[0]
 
-    return judge
+    labels = first.labels
+    of_latents = latents if labels is None else latents[: len(labels)]
+    fake = logits(sample(gan, state, of_latents, labels, ema=False), labels)
+    train, unseen = (jnp.mean(logits(as_signed(images), of)) for images, of in spread)
+    return {
+        "dis_acc": balance.dis_acc(logits(as_signed(first.images), labels), fake),
+        "gan_acc": balance.gan_acc(fake),
+        "d_overfit": train - unseen,
+        **dict(zip(LOGITS, (train, unseen, jnp.mean(fake)), strict=True)),
+    }
 
 
 def _some(dataset: Dataset, which: slice | np.ndarray, config: Config) -> Batch:

@@ -151,7 +151,7 @@ def lower_chunk(config: Config, where: Slice) -> jax.stages.Lowered:
         return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=everywhere)
 
     data, key = jax.tree.map(place, (task.data, jax.eval_shape(jax.random.key, 0)))
-    return assembled.chunk(next_chunk(config, 0)).lower(assembled.shapes, data, key)
+    return assembled.chunk.jitted(next_chunk(config, 0)).lower(assembled.shapes, data, key)
 
 
 def compile_chunk(config: Config, where: Slice, lowering: Lowering = "auto") -> Report:

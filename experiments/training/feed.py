@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from experiments.command.experiment import Task
@@ -56,6 +57,11 @@ class OnDevices:
     def prepare(self, step: int, num_steps: int, key: Key) -> None:
         """Have nothing to do."""
 
+    def like(self, num_steps: int) -> Batch:
+        """Give what `take` gives for so many steps, or shapes of it."""
+        del num_steps
+        return self.data
+
 
 class _Order(NamedTuple):
     """A chunk's batches, and which chunk it is."""
@@ -86,6 +92,16 @@ class FromHost:
         if num_steps:
             batches = self._gather(step, num_steps, key)
             self._ready = _Order(step, num_steps, _name(key), batches)
+
+    def like(self, num_steps: int) -> Batch:
+        """Give shapes of what `take` gives for so many steps."""
+        everywhere, sizes = parallel.replicated(self._mesh), (num_steps, self._num)
+
+        def of(array: np.ndarray) -> jax.ShapeDtypeStruct:
+            shape = (*sizes, *array.shape[1:])
+            return jax.ShapeDtypeStruct(shape, array.dtype, sharding=everywhere)
+
+        return jax.tree.map(of, self._data)
 
     def _gather(self, step: int, num_steps: int, key: Key) -> Batch:
         size = len(self._data.images)

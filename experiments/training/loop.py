@@ -10,12 +10,11 @@ import jax
 from experiments.command import devices, interruption
 from experiments.command.config import Config
 from experiments.command.experiment import Task
-from experiments.command.game import check
 from experiments.command.program import UserError
 from experiments.record import run_folder
 from experiments.record.program_of_run import program_of
 from experiments.record.run_folder import RunFolder
-from experiments.training.chunk import Compiled, assemble
+from experiments.training.chunk import Compile, Compiled, assemble, check_playable
 from experiments.training.console import Console
 from experiments.training.divergence import DivergedError
 from experiments.training.feed import FromHost, OnDevices, feed_of
@@ -36,16 +35,17 @@ def train(task: Task) -> int:
     return code
 
 
-def play(task: Task) -> int:
-    """Train as `train` does, in a process that has more to do afterwards."""
+def play(task: Task, compile_: Compile = jax.stages.Lowered.compile) -> int:
+    """Train as `train` does, in a process that has more to do afterwards; `compile_` is what compiles its programs."""
     config = task.config
     use_compilation_cache(config)
     with devices.leaving_if_peers_are_lost():
         devices.check_alike(config, task.source.train.sha256)
-        check(config, task.gan, task.rule, task.sample)
         mesh = devices.choose_mesh(config)
-        compiled = assemble(task, mesh)
+        compiled = assemble(task, mesh, compile_)
         feed = feed_of(task, mesh, compiled.images_per_step)
+        first = next_chunk(config, 0)
+        check_playable(task, compiled, first, feed.like(first))
         with (
             open_run(task, compiled, feed) as run,
             interruption.listening() as interrupted,
@@ -55,7 +55,7 @@ def play(task: Task) -> int:
 
 
 def _loop(config: Config, run: Run, interrupted: interruption.Interruption) -> int:
-    run.start()
+    run.start(next_chunk(config, run.newest_step()))
     while run.step < config.num_steps:
         if number := devices.highest(interrupted.signal or 0):  # whoever was asked, all stop
             interrupted.signal = signal.Signals(number)

@@ -55,6 +55,11 @@ class Report:
         if warning:
             self.console.say(warning)
 
+    def rehearse(self, state: GANState) -> None:
+        """Watch a state in vain: what is compiled for that is compiled while others are at work."""
+        if self._is_writer:
+            self._observer.watch(devices.local(state))
+
     def draw(self, step: int, state: GANState) -> None:
         """Draw the samples of a step."""
         if self._is_writer:

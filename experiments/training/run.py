@@ -42,9 +42,18 @@ class Run:
         """Steps taken."""
         return self.progress.step
 
-    def start(self) -> None:
-        """Draw the first state, or restore the newest checkpoint; check that the folder is this run's."""
+    def newest_step(self) -> int:
+        """Look up which checkpoint is the newest, sound or not; 0 if there is none."""
+        return max(self._checkpoints.steps(), default=0)
+
+    def start(self, first_chunk: int = 0) -> None:
+        """Draw the first state, or restore the newest checkpoint; check that the folder is this run's.
+
+        Args:
+          first_chunk: steps of the chunk that will probably be first: it is compiled meanwhile; 0 for none.
+        """
         folder, console = self.report.folder, self.report.console
+        self._compiled.chunk.compile_ahead(first_chunk)
         restored = self._restore()
         facts = provenance.facts(self.task, program_of(self.task.experiment), self.state)
         if restored:
@@ -56,6 +65,8 @@ class Run:
         self.report.cut(self.progress)
         if not restored:
             self.report.draw(0, self.state)
+        if self._compiled.chunk.is_awaited(first_chunk):
+            self.report.rehearse(self.state)
 
     def _check_origin(self, facts: dict) -> None:
         saved = run_folder.read_run(self.report.folder.path)

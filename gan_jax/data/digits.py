@@ -8,6 +8,9 @@ leaves grey where a pen leaves an edge. Shares of black (below 20), grey and whi
 Reference: Alpaydin and Kaynak, "Optical recognition of handwritten digits" (1998), UCI repository (test part).
 """
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 
 TRAIN_DIGITS, TEST_DIGITS = 1500, 297
@@ -23,12 +26,24 @@ def digits(split: str) -> tuple[np.ndarray, np.ndarray]:
     Returns:
       images uint8 [N, 28, 28, 1], labels int32 [N], in the source's order.
     """
-    from sklearn.datasets import load_digits
+    table = _table()
+    pixels, labels = table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int32)
+    chosen = split_indices(labels, TEST_DIGITS)[split]
+    images = np.stack([enlarge(digit) for digit in pixels[chosen]])
+    return images[..., None], labels[chosen]
+
+
+def _table() -> np.ndarray:
+    """Read scikit-learn's digits, f64[1797, 65], of pixels and class; from its file, as importing it takes seconds."""
+    package = importlib.util.find_spec("sklearn")
+    for folder in package.submodule_search_locations or () if package else ():
+        file = Path(folder, "datasets", "data", "digits.csv.gz")
+        if file.is_file():
+            return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits  # it keeps its file elsewhere
 
     source = load_digits()
-    chosen = split_indices(source.target, TEST_DIGITS)[split]
-    images = np.stack([enlarge(pixels) for pixels in source.images[chosen]])
-    return images[..., None], source.target[chosen].astype(np.int32)
+    return np.column_stack([source.data, source.target])
 
 
 def split_indices(labels: np.ndarray, num_test: int) -> dict[str, np.ndarray]:

@@ -124,22 +124,29 @@ def test_runs_whose_command_is_ended_lose_nothing_and_go_on(tmp_path, number):
     periods = [f"--{name}=20" for name in ("steps_per_call", "log_every", "checkpoint_every")]
     arguments = [*POINTS, *periods, "--seeds=0,1", "--num_steps=600", "--sample_every=600"]
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "many"
-    process = start("gaussians", *arguments, "--processes=1", f"--workdir={undisturbed}")
-    assert process.wait(300) == 0
+    assert finish(*arguments, "--processes=1", f"--workdir={undisturbed}") == 0
     arguments += ["--processes=2", f"--workdir={folder}"]
-    process = start("gaussians", *arguments)
     logs = [folder / name / "metrics.jsonl" for name in ("seed_0", "seed_1")]
-    while not all(log.exists() and log.stat().st_size for log in logs):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(number)
-    assert process.wait(60) == (143 if number == signal.SIGTERM else -9)
-    while number == signal.SIGKILL and not all(map(is_free, (log.parent for log in logs))):
+    with start("gaussians", *arguments) as process:
+        while not all(log.exists() and log.stat().st_size for log in logs):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        process.communicate(timeout=600)
+    assert process.returncode == (143 if number == signal.SIGTERM else -9)
+    while not all(is_free(log.parent) for log in logs):
+        assert number == signal.SIGKILL
         time.sleep(0.1)
     lines = [log.read_text().count("\n") for log in logs]
     assert all(1 <= number < 30 for number in lines)
-    assert start("gaussians", *arguments).wait(300) == 0
+    assert finish(*arguments) == 0
     assert_same(folder, undisturbed)
+
+
+def finish(*arguments: str) -> int:
+    with start("gaussians", *arguments) as process:
+        process.communicate(timeout=600)
+    return process.returncode
 
 
 def is_free(folder: Path) -> bool:

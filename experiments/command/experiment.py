@@ -58,7 +58,8 @@ class Experiment(NamedTuple):
       kind: of its samples, as measuring.measures knows them: "images", "pictures", "sounds", "points" or
         "stacked_digits".
       load: `config -> source`.
-      build: `(config, sample_shape) -> gan`, and `num_classes` by name with --conditional. Runs in one compiled call
+      build: `(config, sample_shape) -> gan`, and `num_classes` by name with --conditional; one that takes `rule` by
+        name is told the experiment's, whose turns its rates are to count. Runs in one compiled call
         share what it builds: there the numbers in one_call.TRACED may be traced, and there is no seed. One that cannot
         do with that is run one after another.
       observe: `(config, source, gan) -> observer`.
@@ -84,11 +85,16 @@ class Experiment(NamedTuple):
         """Build the game for samples of a shape and, with --conditional, of so many classes.
 
         Raises:
-          UserError: the experiment, or its data, know no classes.
+          UserError: the experiment, or its data, know no classes, or its rates would count another rule's turns.
         """
+        taken, own = inspect.signature(self.build).parameters, {}
+        if "rule" in taken:
+            own = {"rule": self.rule(config)}
+        else:
+            self._check_rates(config)
         if not config.conditional:
-            return self.build(config, sample_shape)
-        if "num_classes" not in inspect.signature(self.build).parameters:
+            return self.build(config, sample_shape, **own)
+        if "num_classes" not in taken:
             raise UserError(
                 f"--conditional: {self.name} tells its players of no classes: leave it out"
             )
@@ -96,7 +102,20 @@ class Experiment(NamedTuple):
             raise UserError(
                 f"--conditional: {config.dataset} tells of {num_classes} classes: leave it out, or take labelled data"
             )
-        return self.build(config, sample_shape, num_classes=num_classes)
+        return self.build(config, sample_shape, num_classes=num_classes, **own)
+
+    def _check_rates(self, config: Config) -> None:
+        """Refuse a rule of one's own with rates that count the turns of --update: they would end early or late."""
+        changing = config.lr_schedule != "constant" or config.g_warmup_steps
+        if self.rule is game.choose_rule or not changing:
+            return
+        own, flags_rule = self.rule(config), game.choose_rule(config)
+        if own.updates != flags_rule.updates:
+            raise UserError(
+                f"{self.name} has its own rule, with {own.updates} updates a turn, and --update={config.update} has "
+                f"{flags_rule.updates}: let its build take `rule` by name and give it to build_gan, or take "
+                "--lr_schedule=constant"
+            )
 
 
 class Task(NamedTuple):

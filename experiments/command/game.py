@@ -24,12 +24,21 @@ from gan_jax.steps import init_state
 from gan_jax.types import GAN, AdversarialLoss, Augment, Batch, Network, Penalty, Rule
 
 
-def build_gan(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
+def build_gan(
+    config: Config, sample_shape: tuple[int, ...], num_classes: int = 0, rule: Rule | None = None
+) -> GAN:
     """Assemble the game for samples of a shape, (H, W, C) for images, (D,) for points, and of so many classes, or none.
+
+    Args:
+      config: the flags.
+      sample_shape: of one sample.
+      num_classes: of the samples; 0: they have none.
+      rule: how the game is played, whose turns the learning rates count; None: as --update says.
 
     Raises:
       UserError: the network cannot make samples of that shape.
     """
+    updates = (rule or choose_rule(config)).updates
     try:
         generator, discriminator = NETWORKS[config.network](
             _options(config, sample_shape, num_classes)
@@ -39,8 +48,8 @@ def build_gan(config: Config, sample_shape: tuple[int, ...], num_classes: int = 
     return GAN(
         generator=from_linen(generator),
         discriminator=_discriminator(config, from_linen(discriminator)),
-        g_tx=_optimizer(config, config.g_lr, config.g_warmup_steps),
-        d_tx=_optimizer(config, config.d_lr),
+        g_tx=_optimizer(config, config.g_lr, updates, config.g_warmup_steps),
+        d_tx=_optimizer(config, config.d_lr, updates),
         loss=_loss(config),
         latent_dim=config.latent_dim,
         augment=_augment(config, sample_shape),
@@ -133,9 +142,11 @@ def _schedule(config: Config, lr: float, warmup_steps: int = 0) -> optax.ScalarO
     return _warmed_up(schedule, warmup_steps) if warmup_steps else schedule
 
 
-def _optimizer(config: Config, lr: float, warmup_steps: int = 0) -> optax.GradientTransformation:
+def _optimizer(
+    config: Config, lr: float, updates: int, warmup_steps: int = 0
+) -> optax.GradientTransformation:
     schedule = _schedule(config, lr, warmup_steps)
-    if (updates := choose_rule(config).updates) > 1:
+    if updates > 1:
         schedule = _counting_steps(schedule, updates)
     return optimizers.OPTIMIZERS[config.optimizer](
         schedule, b1=config.b1, b2=config.b2, eps=config.adam_eps

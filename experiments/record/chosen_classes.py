@@ -10,6 +10,7 @@ from experiments.record.restored import RestoredRun
 from gan_jax.types import Array, Labels
 
 NAMED = 20  # classes that a message lists, at most
+MOST_DIGITS = 20  # of a class's number
 
 
 def choose_labels(run: RestoredRun, label: str | None, num: int, seed: int) -> Labels | None:
@@ -65,11 +66,12 @@ def class_number(text: str, names: Sequence[str]) -> int:
     """
     if text in names:
         return names.index(text)
-    if text.isdecimal() and int(text) < len(names):
+    # Python refuses to read a number of more than 4,300 digits.
+    if text.isdecimal() and len(text) <= MOST_DIGITS and int(text) < len(names):
         return int(text)
     listed = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
     raise UserError(
-        f"--label={text} is no class of the run: choose a number below {len(names)}, or one of {listed}"
+        f"--label={text[:60]} is no class of the run: choose a number below {len(names)}, or one of {listed}"
     )
 
 

@@ -9,7 +9,9 @@ from tiny import quick_jit
 
 from experiments.command import config as configs
 from experiments.command import game, shared_flags
+from experiments.command.experiment import Experiment
 from experiments.command.program import UserError
+from gan_jax import rules
 
 shared_flags.define_flags()
 STEPS = 6
@@ -79,3 +81,26 @@ def test_d_sees_augmented_images_where_that_is_asked_for_and_points_have_none():
         flags.IllegalFlagValueError, match="'color' is none: choose from colour, tr"
     ):
         build((8, 8, 1), "--augment=color")
+
+
+def test_rates_count_the_turns_of_the_experiments_own_rule_or_are_refused():
+    with flagsaver.flagsaver():
+        common = ("--network=mlp", f"--num_steps={STEPS}", "--lr_schedule=linear")
+        flags.FLAGS(["program", *common])
+        config = configs.from_flags()
+
+    def build(config, sample_shape, rule=None):
+        return game.build_gan(config, sample_shape, rule=rule)
+
+    def deaf(config, sample_shape):
+        return game.build_gan(config, sample_shape)
+
+    def twice(config):
+        return rules.alternating._replace(updates=2)
+
+    told = Experiment("told", "points", None, build, None, twice)
+    plain = Experiment("plain", "points", None, deaf, None)
+    rates, expected = (step_sizes(of.game(config, (2,)).g_tx) for of in (told, plain))
+    np.testing.assert_allclose(rates, expected[[0, 0, 1, 1, 2, 2]], rtol=1e-6)
+    with pytest.raises(UserError, match="its own rule, with 2 updates a turn"):
+        Experiment("deaf", "points", None, deaf, None, twice).game(config, (2,))

@@ -124,6 +124,10 @@ def test_classes_are_found_by_name_before_number_and_others_are_refused(run):
         False,
         False,
     ]
+    with pytest.raises(
+        UserError, match=r"--label=9{60} is no class"
+    ):  # Python reads no such number
+        chosen_classes.class_number("9" * 5000, names)
     deaf = run._replace(facts={"dataset": {"shape": [2]}})
     with pytest.raises(
         UserError, match="--label=3: the run knows no classes; train it with --cond"

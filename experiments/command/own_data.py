@@ -64,7 +64,9 @@ def _define_naming() -> None:
         "whose match in a file's name is its class; empty: its sub-folder; none: no classes",
     )
     flags.DEFINE_float(
-        "held_out", 0.1, "share of the files that is not trained on, to measure against"
+        "held_out",
+        0.1,
+        "share of the files that is not trained on, to measure against; at least one file, even at 0",
     )
     flags.register_validator(
         "held_out", lambda value: math.isfinite(value) and 0 <= value <= 0.9, message="must be in 0..0.9"

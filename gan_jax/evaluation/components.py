@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 FITTED = 10_000  # pictures that the directions are found from, at most
+FITTED_NUMBERS = 2**27  # in all of them: as floats 0.5 GB, and some times that on the way
+FITTED_LEAST = 256  # however large they are
 CHUNK = 1024  # pictures turned into floats at a time
 
 
@@ -59,7 +61,7 @@ def principal_components(pictures: ArrayLike, num: int = 64, *, seed: int = 0) -
 
     Args:
       pictures: [N, ...], N >= 2: training pictures as pixels, or any vectors. The directions are found from a random
-        choice of 10,000 where there are more.
+        choice of 10,000 where there are more; of large pictures fewer (2^27 numbers in all, but 256 pictures at least).
       num: of directions, at least 1; fewer where there are fewer pictures (N - 1) or pixels.
       seed: of that choice, and of the randomised decomposition by which large pictures are taken.
 
@@ -76,8 +78,10 @@ def principal_components(pictures: ArrayLike, num: int = 64, *, seed: int = 0) -
         raise ValueError(
             f"components need pictures [N, ...] with N >= 2 and num >= 1, got {pictures.shape} and {num}"
         )
-    if len(pictures) > FITTED:
-        pictures = pictures[np.random.default_rng(seed).permutation(len(pictures))[:FITTED]]
+    each = max(1, int(np.prod(pictures.shape[1:])))
+    most = min(FITTED, max(FITTED_LEAST, FITTED_NUMBERS // each))
+    if len(pictures) > most:
+        pictures = pictures[np.random.default_rng(seed).permutation(len(pictures))[:most]]
     rows = pictures.reshape(len(pictures), -1).astype(np.float32)
     if not np.ptp(rows, axis=0).any():
         raise ValueError(f"all {len(rows)} pictures are the same: they vary in no direction")

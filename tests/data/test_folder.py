@@ -13,7 +13,7 @@ from gan_jax.data import DataError, Naming, PictureOptions, load_pictures
 from gan_jax.data.folder import files as listing
 from gan_jax.data.folder import load as loading
 from gan_jax.data.folder.naming import classes_of, is_held_out
-from gan_jax.data.folder.workers import Budget
+from gan_jax.data.folder.workers import Budget, for_each
 
 SMALL = PictureOptions((8, 8))
 
@@ -238,6 +238,28 @@ def test_links_in_a_circle_pipes_and_folders_called_png_do_no_harm(tmp_path):
     os.mkfifo(folder / "pipe.png")
     parts = load_pictures(folder, SMALL)
     assert len(parts.train.images) + len(parts.held_out.images) == 10
+
+
+def test_folders_are_read_to_a_depth_and_refused_beyond_it(tmp_path, monkeypatch):
+    deep = tmp_path.joinpath("a", *"bcdefghijklm")
+    write(deep, solid(4))
+    parts = load_pictures(tmp_path / "a", SMALL)
+    assert len(parts.train.images) + len(parts.held_out.images) == 4
+    monkeypatch.setattr(listing, "MAX_DEPTH", 12)
+    assert "m: expected folders at most 12 deep, got deeper ones; set --data_dir" in message(
+        tmp_path / "a"
+    )
+    assert load_pictures(tmp_path / "a" / "b", SMALL).train.images.any()
+
+
+@pytest.mark.parametrize(("each", "waiting"), [(1, 40), (2**26, 2), (2**30, 1)])
+def test_the_larger_results_are_the_fewer_wait_for_whoever_takes_them(each, waiting):
+    begun = []
+    files = [listing.File(str(k), lambda k=k: bytes([k])) for k in range(40)]
+    rows = for_each(files, lambda content: begun.append(content) or content, "", "", each)
+    taken = [(next(rows), len(begun)) for _ in range(40)]
+    assert [content for content, _ in taken] == [bytes([k]) for k in range(40)]
+    assert max(num - place for place, (_, num) in enumerate(taken)) <= waiting
 
 
 def saved(path, **arrays):

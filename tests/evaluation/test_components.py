@@ -67,6 +67,17 @@ def test_of_many_pictures_a_fixed_random_choice_is_taken(monkeypatch):
     assert not np.allclose(first.mean, PICTURES[:30].reshape(30, -1).mean(axis=0))
 
 
+def test_of_large_pictures_fewer_are_taken_but_some_always(monkeypatch):
+    monkeypatch.setattr(components, "FITTED_NUMBERS", 24 * 40)
+    monkeypatch.setattr(components, "FITTED_LEAST", 10)
+    forty = principal_components(PICTURES, 4)
+    monkeypatch.setattr(components, "FITTED", 40)
+    monkeypatch.setattr(components, "FITTED_NUMBERS", 10**9)
+    np.testing.assert_array_equal(principal_components(PICTURES, 4).axes, forty.axes)
+    monkeypatch.setattr(components, "FITTED_NUMBERS", 1)
+    assert principal_components(PICTURES, 20).axes.shape == (9, 24)
+
+
 @pytest.mark.parametrize(
     ("pictures", "num", "message"),
     [

@@ -1,11 +1,13 @@
 """Laws of the benchmarks' arithmetic. Times are not tested."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from experiments.benchmarks import article_game as game
-from experiments.benchmarks import dcgan_game
+from experiments.benchmarks import dcgan_game, memory
 from experiments.benchmarks.timing import interleave_all, ratio, summarize
 
 
@@ -72,3 +74,19 @@ def test_the_contestants_of_many_seeds_take_their_steps(at_once):
 def test_the_contestants_of_images_take_their_steps():
     gan, data = dcgan_game.build("dcgan", 1 / 32, 8), dcgan_game.draw_data("dcgan", 8, 10)
     dcgan_game.make_runner(gan, data, batch=2, num_steps=1)()
+
+
+def test_pictures_are_drawn_once_and_no_two_are_alike(tmp_path):
+    memory.draw(tmp_path, 3, 16)
+    first = [(tmp_path / f"{k:07d}.png").read_bytes() for k in range(3)]
+    assert len(set(first)) == 3
+    (tmp_path / "0000001.png").write_bytes(b"kept")
+    memory.draw(tmp_path, 4, 16)
+    assert (tmp_path / "0000001.png").read_bytes() == b"kept"
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_the_pace_is_the_median_without_the_first_line(tmp_path):
+    lines = [{"images_per_second": rate} for rate in (1.0, 30.0, 10.0, 20.0)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert memory.pace(tmp_path) == 20

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gan_jax.data.dataset import DataError
 
-MAX_DEPTH = 8  # folders in one another
+MAX_DEPTH = 64  # folders in one another
 MAX_FILES = 10_000_000
 MAX_FILE_BYTES = 2**28  # the largest that is read at all, unpacked
 _NOT_OURS = ("__MACOSX",)  # what macOS adds to a .zip; hidden files are left out, too
@@ -79,16 +79,21 @@ def _is_ours(name: str) -> bool:
 def _in_folder(folder: Path, above: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[File]:
     status = os.stat(folder)
     this = (status.st_dev, status.st_ino)
-    if this in ancestors or len(ancestors) > MAX_DEPTH:  # a link that leads in a circle
+    if this in ancestors:  # a link that leads in a circle
         return
-    for entry in os.scandir(folder):
-        name = above + entry.name
-        if not _is_ours(entry.name):
-            continue
-        if entry.is_dir():
-            yield from _in_folder(folder / entry.name, f"{name}/", (*ancestors, this))
-        elif entry.is_file():
-            yield File(name, partial(_read_file, Path(entry.path)))
+    if len(ancestors) >= MAX_DEPTH:
+        raise DataError(
+            f"{folder}: expected folders at most {MAX_DEPTH} deep, got deeper ones; set --data_dir to an inner one"
+        )
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = above + entry.name
+            if not _is_ours(entry.name):
+                continue
+            if entry.is_dir():
+                yield from _in_folder(folder / entry.name, f"{name}/", (*ancestors, this))
+            elif entry.is_file():
+                yield File(name, partial(_read_file, Path(entry.path)))
 
 
 def _read_file(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """From a folder, a .zip or a file of arrays to two data sets: one to learn from, one that is never seen."""
 
 import hashlib
+import math
 import os
 import re
 from collections import Counter
@@ -155,7 +156,8 @@ def divide(
     """
     held_out = is_held_out([file.name for file in found.files], digests, naming)
     order = sorted(range(len(digests)), key=lambda i: digests[i] if held_out[i] else b"")
-    rows = for_each([found.files[i] for i in order], decode, "decoding", found.place)
+    in_order, each = [found.files[i] for i in order], math.prod(shape)
+    rows = for_each(in_order, decode, "decoding", found.place, result_bytes=each)
     key = content_key([digests[i] for i in order], *facts)
     images = kept_array(cache, key, (len(order), *shape), np.uint8, rows)
     num_train = int((~held_out).sum())

@@ -13,6 +13,7 @@ from gan_jax.data.folder.files import File, UnreadableError
 
 T = TypeVar("T")
 WINDOW = 512  # results that may wait for whoever takes them
+WINDOW_BYTES = 2**27  # of them together
 _NAMED = 3  # files that an error names
 
 
@@ -38,7 +39,7 @@ class Budget:
 
 
 def for_each(
-    files: Sequence[File], do: Callable[[bytes], T], doing: str, place: str
+    files: Sequence[File], do: Callable[[bytes], T], doing: str, place: str, result_bytes: int = 1
 ) -> Iterator[T]:
     """Read each file and do something with its bytes, in threads; a bar at a terminal tells how far it is.
 
@@ -49,6 +50,7 @@ def for_each(
       do: bytes -> result; raises `UnreadableError` for a file that is not what it should be.
       doing: what the bar is to say, as in "decoding".
       place: where the files lie, for the error.
+      result_bytes: of one result: so large ones that fewer wait at a time.
 
     Yields:
       The results, in the order of the files.
@@ -72,8 +74,9 @@ def for_each(
         ) as pool,
         tqdm(total=len(files), desc=doing, unit="file", disable=not shown, leave=False) as bar,
     ):
-        for start in range(0, len(files), WINDOW):
-            window = files[start : start + WINDOW]
+        width = min(WINDOW, max(1, WINDOW_BYTES // max(1, result_bytes)))
+        for start in range(0, len(files), width):
+            window = files[start : start + width]
             for file, found in zip(window, pool.map(attempt, window), strict=True):
                 bar.update()
                 if isinstance(found, UnreadableError):

@@ -23,9 +23,11 @@ if __name__ == "__main__":  # --help and wrong flags answer before the slow impo
         d_lr=2e-3, b1=0.0, lr_schedule="linear", log_every=500,
     )  # fmt: skip
 
+from functools import partial
 from pathlib import Path
 
 import jax
+import numpy as np
 from absl import flags
 
 from experiments.command import own_data
@@ -50,10 +52,11 @@ def main() -> int:
 
 
 def load(config: Config) -> Source:
-    """Read the sounds to learn from, and those that are held out, as pictures."""
+    """Read the sounds to learn from, and those that are held out, as pictures or as waves."""
     where = {"name": config.dataset, "cache": config.data_cache}
     how, naming = own_data.spectrogram(config), own_data.naming(config)
-    return Source(*data.load_sounds(config.data_dir, how, naming, **where))
+    load = data.load_waves if own_data.are_waves(config) else data.load_sounds
+    return Source(*load(config.data_dir, how, naming, **where))
 
 
 def build(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -> GAN:
@@ -63,8 +66,11 @@ def build(config: Config, sample_shape: tuple[int, ...], num_classes: int = 0) -
 
 def observe(config: Config, source: Source, gan: GAN) -> Observer:
     """Say what is drawn and watched: spectrograms, the balance of the game, and at the end sounds."""
-    observer = image_observer.observe(config, source, gan, kind=EXPERIMENT.kind)
     how = own_data.spectrogram(config)
+    drawn, heard = np.asarray, partial(signals.to_waves, how=how)
+    if own_data.are_waves(config):
+        drawn, heard = partial(_spectrograms, how=how), _waves
+    observer = image_observer.observe(config, source, gan, kind=EXPERIMENT.kind, drawn=drawn)
     latents = sample_latents(run_keys(config.seed).samples, HEARD, config.latent_dim)
     given = (latents,)
     if config.conditional:  # five of each class
@@ -72,11 +78,19 @@ def observe(config: Config, source: Source, gan: GAN) -> Observer:
 
     def finish(state, folder: Path) -> None:
         observer.finish(state, folder)
-        waves = signals.to_waves(jax.device_get(sample(gan, state, *given)), how)
+        waves = heard(jax.device_get(sample(gan, state, *given)))
         plots.save_waves(waves, folder / "waves.png", sample_rate=how.sample_rate)
         plots.save_sounds(waves, folder / "samples.wav", sample_rate=how.sample_rate)
 
     return observer._replace(finish=finish)
+
+
+def _waves(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1)
+
+
+def _spectrograms(images: np.ndarray, how: signals.Spectrogram) -> np.ndarray:
+    return signals.to_pictures(_waves(images), how)
 
 
 EXPERIMENT = Experiment("sounds", "sounds", load, build, observe)

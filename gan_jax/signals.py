@@ -8,7 +8,10 @@ Reference: Griffin and Lim 1984, "Signal estimation from modified short-time Fou
 "A fast Griffin-Lim algorithm"; mel scale: O'Shaughnessy 1987, 2595 log10(1 + f / 700).
 """
 
-from functools import cache
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,8 +25,8 @@ LOWEST_HZ = 50.0
 RANGE_DB = 60.0  # from white to black
 _COLUMNS = 16  # their number is a multiple, so that a DCGAN can halve it
 _HOP_SECONDS, _WINDOW_SECONDS = 0.012, 0.032
-_POWER_ITERATIONS, _PHASE_ITERATIONS, _MOMENTUM = 60, 32, 0.99
-_AT_ONCE = 64  # sounds in memory as complex spectra
+_POWER_ITERATIONS, _PHASE_ITERATIONS, _MOMENTUM = 30, 32, 0.99
+_AT_ONCE = 16  # sounds whose spectra fit a processor's cache, nearly
 
 
 class Spectrogram(NamedTuple):
@@ -52,6 +55,11 @@ class Spectrogram(NamedTuple):
         """(H, W, 1) of a picture."""
         return BANDS, self.columns, 1
 
+    @property
+    def wave_shape(self) -> tuple[int, int, int]:
+        """(1, T, 1) of a wave as an image one pixel high."""
+        return 1, self.num_samples, 1
+
 
 def to_picture(wave: ArrayLike, how: Spectrogram) -> np.ndarray:
     """Draw a sound.
@@ -66,18 +74,27 @@ def to_picture(wave: ArrayLike, how: Spectrogram) -> np.ndarray:
     Raises:
       ValueError: the sound has another length, or values that are not finite.
     """
-    wave = np.asarray(wave, np.float64)
-    if wave.shape != (how.num_samples,) or not np.isfinite(wave).all():
+    return to_pictures(np.asarray(wave)[None], how)[0]
+
+
+def to_pictures(waves: ArrayLike, how: Spectrogram) -> np.ndarray:
+    """Draw many sounds, f[N, T] -> uint8 [N, 64, W, 1]; see `to_picture`."""
+    waves = np.asarray(waves, np.float64)
+    if waves.ndim != 2 or waves.shape[1] != how.num_samples or not np.isfinite(waves).all():
         raise ValueError(
-            f"a sound must be {how.num_samples} finite samples, got shape {wave.shape}"
+            f"a sound must be {how.num_samples} finite samples, got shape {waves.shape[1:]}"
         )
-    energy = _mel_filters(how.sample_rate) @ np.abs(_analyse(wave, how)) ** 2
-    loudest = energy.max()
-    if loudest <= 0:
-        return np.zeros(how.shape, np.uint8)
-    decibels = 10 * np.log10(np.maximum(energy / loudest, 1e-30))
+    parts = _in_parts(partial(_draw, how=how), waves)
+    return np.concatenate([np.zeros((0, *how.shape), np.uint8), *parts])
+
+
+def _draw(waves: np.ndarray, how: Spectrogram) -> np.ndarray:
+    energy = _mel_filters(how.sample_rate) @ np.abs(_analyse(waves, how)) ** 2
+    loudest = energy.max(axis=(1, 2), keepdims=True)
+    share = energy / np.where(loudest > 0, loudest, 1)
+    decibels = 10 * np.log10(np.maximum(share, 1e-30))
     pixels = np.rint(255 * np.clip(1 + decibels / RANGE_DB, 0, 1))
-    return pixels[::-1, :, None].astype(np.uint8)
+    return pixels[:, ::-1, :, None].astype(np.uint8)
 
 
 def to_waves(pictures: ArrayLike, how: Spectrogram, *, seed: int = 0) -> np.ndarray:
@@ -100,37 +117,92 @@ def to_waves(pictures: ArrayLike, how: Spectrogram, *, seed: int = 0) -> np.ndar
     pictures = np.asarray(pictures)
     if pictures.shape[1:] != how.shape:
         raise ValueError(f"pictures must have shape [N, {how.shape}], got {pictures.shape}")
-    parts = [pictures[i : i + _AT_ONCE] for i in range(0, len(pictures), _AT_ONCE)]
-    waves = [_invert(part, how, seed) for part in parts]
+    waves = _in_parts(partial(_invert, how=how, seed=seed), pictures)
     return np.concatenate([np.zeros((0, how.num_samples), np.float32), *waves])
 
 
+def _in_parts(function: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> list[np.ndarray]:
+    """Map a few rows at a time, on all cores: NumPy lets go of Python's lock."""
+    parts = [rows[i : i + _AT_ONCE] for i in range(0, len(rows), _AT_ONCE)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, parts))
+
+
 def _invert(pictures: np.ndarray, how: Spectrogram, seed: int) -> np.ndarray:
+    """Invert some at once, in float32: it is the phases that are uncertain, not the sums."""
     levels = pictures / 255.0 if pictures.dtype == np.uint8 else (pictures + 1.0) / 2
-    levels = np.clip(levels[:, ::-1, :, 0], 0, 1)
-    energy = np.where(levels > 0, 10 ** (RANGE_DB / 10 * (levels - 1)), 0.0)
-    magnitude = np.sqrt(_spread(energy, _mel_filters(how.sample_rate)))
+    levels = np.clip(levels[:, ::-1, :, 0].transpose(0, 2, 1), 0, 1).astype(np.float32)
+    energy = np.where(levels > 0, np.float32(10) ** (RANGE_DB / 10 * (levels - 1)), np.float32(0))
+    filters = _mel_filters(how.sample_rate).astype(np.float32)
+    magnitude = np.sqrt(_spread(energy.reshape(-1, BANDS), filters)).reshape(*levels.shape[:2], -1)
     phase = np.random.default_rng(seed).uniform(0, 2 * np.pi, magnitude.shape[1:])
-    unit, before = np.exp(1j * phase), np.zeros_like(magnitude, complex)
+    frames = _Frames.of(how)
+    spectra, before = magnitude * np.exp(1j * phase).astype(np.complex64), np.complex64(0)
     for _ in range(_PHASE_ITERATIONS):
-        again = _analyse(_synthesise(magnitude * unit, how), how)
-        unit = again - _MOMENTUM / (1 + _MOMENTUM) * before
-        unit = unit / np.maximum(np.abs(unit), 1e-16)
+        again = frames.analyse(frames.synthesise(spectra))
+        unit = again - np.float32(_MOMENTUM / (1 + _MOMENTUM)) * before
+        size = np.sqrt(unit.real**2 + unit.imag**2)
+        spectra = unit * (magnitude / np.maximum(size, 1e-16))
         before = again
-    waves = _synthesise(magnitude * unit, how)
+    waves = frames.synthesise(spectra)
     peak = np.abs(waves).max(axis=1, keepdims=True)
-    return (waves / np.where(peak > 0, peak, 1)).astype(np.float32)
+    return waves / np.where(peak > 0, peak, 1)
 
 
 def _spread(energy: np.ndarray, filters: np.ndarray) -> np.ndarray:
-    """Find energies of frequencies >= 0 [N, F, W] for those of bands [N, 64, W].
+    """Find energies of frequencies >= 0 [M, F] for those of bands [M, 64].
 
     Reference: multiplicative updates of Lee and Seung 2001, which never increase the squared error.
     """
-    towards = found = filters.T @ energy
+    towards = found = energy @ filters
     for _ in range(_POWER_ITERATIONS):
-        found = found * towards / np.maximum(filters.T @ (filters @ found), 1e-30)
+        found = found * towards / np.maximum(found @ filters.T @ filters, 1e-30)
     return found
+
+
+class _Frames(NamedTuple):
+    """Short-time spectra [N, W, F] of sounds [N, T] and back, many sounds at once.
+
+    Attributes:
+      how: the sounds are analysed.
+      window: f32[L], of a frame.
+      dual: f32[L], with which frames are added so that they make up the sound again.
+    """
+
+    how: Spectrogram
+    window: np.ndarray
+    dual: np.ndarray
+
+    @classmethod
+    def of(cls, how: Spectrogram) -> "_Frames":
+        transform = _transform(how.sample_rate, how.hop)
+        return cls(how, *(each.astype(np.float32) for each in (transform.win, transform.dual_win)))
+
+    def analyse(self, waves: np.ndarray) -> np.ndarray:
+        """Give the spectra of sounds; a frame lies around its column's first sample."""
+        from scipy.fft import rfft
+
+        how, (before, length) = self.how, self._span()
+        padded = np.zeros((len(waves), length), np.float32)
+        padded[:, before : before + how.num_samples] = waves
+        views = np.lib.stride_tricks.sliding_window_view(padded, len(self.window), axis=1)
+        return rfft(views[:, :: how.hop] * self.window, 2 * len(self.window))
+
+    def synthesise(self, spectra: np.ndarray) -> np.ndarray:
+        """Give the sounds whose spectra are nearest; what lies before and behind is silent."""
+        from scipy.fft import irfft
+
+        how, (before, length) = self.how, self._span()
+        frames = irfft(spectra, 2 * len(self.window))[..., : len(self.window)] * self.dual
+        added = np.zeros((len(spectra), length), np.float32)
+        for column in range(how.columns):
+            start = column * how.hop
+            added[:, start : start + len(self.window)] += frames[:, column]
+        return added[:, before : before + how.num_samples]
+
+    def _span(self) -> tuple[int, int]:
+        """Samples before the sound, and in all, that frames reach."""
+        return len(self.window) // 2, (self.how.columns - 1) * self.how.hop + len(self.window)
 
 
 def _analyse(waves: np.ndarray, how: Spectrogram) -> np.ndarray:
@@ -138,16 +210,6 @@ def _analyse(waves: np.ndarray, how: Spectrogram) -> np.ndarray:
     padded = np.zeros((*waves.shape[:-1], how.columns * how.hop))
     padded[..., : how.num_samples] = waves
     return _transform(how.sample_rate, how.hop).stft(padded, p0=0, p1=how.columns)
-
-
-def _synthesise(spectra: np.ndarray, how: Spectrogram) -> np.ndarray:
-    """Give the waves [..., T] whose spectra are nearest to [..., F, W]; what lies before and behind is silent."""
-    transform = _transform(how.sample_rate, how.hop)
-    length = how.columns * how.hop
-    behind = transform.p_max(length) - how.columns
-    around = [(0, 0)] * (spectra.ndim - 1) + [(-transform.p_min, behind)]
-    waves = transform.istft(np.pad(spectra, around), k1=length)
-    return waves[..., : how.num_samples]
 
 
 @cache

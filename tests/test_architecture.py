@@ -50,6 +50,8 @@ ALSO = {
     "gan_jax/evaluation/features.py": {"networks", "models", "sampling"},
     "gan_jax/evaluation/features_of_images.py": {"sampling"},
     "gan_jax/evaluation/own_features.py": {"networks"},
+    # The same of sounds, which are heard as pictures.
+    "gan_jax/evaluation/judges.py": {"networks", "models", "sampling", "signals"},
     # Sounds are learnt as pictures.
     "gan_jax/data/folder/sounds.py": {"signals"},
 }

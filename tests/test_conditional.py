@@ -15,8 +15,9 @@ from gan_jax.networks import from_linen
 
 CLASSES, NUM = 3, 4
 LABELS = np.int32([2, 0, 1, 2])
-SHAPES = {"dcgan": (8, 12, 1), "mlp": (3,), "residual": (8, 12, 1)}
-WIDTHS = {"article": 1 / 128, "dcgan": 1 / 16, "mlp": 1 / 16, "residual": 1 / 16, "unrolled": 1 / 4}
+SHAPES = {"dcgan": (8, 12, 1), "mlp": (3,), "residual": (8, 12, 1), "wave": (1, 64, 1)}
+WIDTHS = {"article": 1 / 128, "unrolled": 1 / 4}
+WIDTHS |= dict.fromkeys(("dcgan", "mlp", "residual", "wave"), 1 / 16)
 every_family = pytest.mark.parametrize("name", WIDTHS)
 
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from strategies import latents
 from tiny import adjoint64, assert_close, convolve64, drawn_variables, normal, one_in, quick_jit
 
-from gan_jax.models import article, dcgan, mlp, residual, unrolled
+from gan_jax.models import article, dcgan, mlp, residual, unrolled, wave
 from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
 from gan_jax.models.dcgan import IMAGE_LAYERS, DCGANDiscriminator, DCGANGenerator
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.models.options import stages
 from gan_jax.models.residual import ResidualDiscriminator, ResidualGenerator
 from gan_jax.models.unrolled import UnrolledDiscriminator, UnrolledGenerator, to_uniform
+from gan_jax.models.wave import WaveDiscriminator, WaveGenerator
 from gan_jax.networks import from_linen
 
 BATCH = 3
@@ -41,6 +42,7 @@ GENERATORS = {
     "dcgan, last layer transposed": DCGANGenerator((8, 12), base=2, image_layer="conv_transpose"),
     "residual": ResidualGenerator((8, 12), base=2),
     "residual, hidden layers": ResidualGenerator((8, 8), base=2, hidden=(5,), blocks=2),
+    "wave": WaveGenerator(num_samples=64, base=2),
     "unrolled": UnrolledGenerator(base=1),
     "unrolled, no batch norm": UnrolledGenerator(base=1, batch_norm=False),
 }
@@ -52,6 +54,7 @@ DISCRIMINATORS = {
     "dcgan, hidden layers": (DCGANDiscriminator(base=2, hidden=(5, 3)), images(8, 8, 1)),
     "residual": (ResidualDiscriminator(base=2), images(8, 12, 1)),
     "residual, hidden layers": (ResidualDiscriminator(2, hidden=(5,), blocks=2), images(8, 8, 3)),
+    "wave": (WaveDiscriminator(base=2, phase_shuffle=2), images(1, 64, 1)),
     "unrolled": (UnrolledDiscriminator(), images(28, 28, 3)),
     "unrolled, batch norm": (UnrolledDiscriminator(batch_norm=True), images(28, 28, 3)),
 }
@@ -74,7 +77,7 @@ def count(params):
 
 
 def test_no_module_is_left_out_here():
-    rooms = (article, dcgan, mlp, residual, unrolled)
+    rooms = (article, dcgan, mlp, residual, unrolled, wave)
     found = {
         value
         for room in rooms

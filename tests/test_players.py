@@ -13,14 +13,19 @@ from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.models.options import PlayerOptions, scaled
 from gan_jax.models.residual import ResidualDiscriminator, ResidualGenerator
 from gan_jax.models.unrolled import UnrolledDiscriminator, UnrolledGenerator
+from gan_jax.models.wave import WaveDiscriminator, WaveGenerator
 from gan_jax.networks import from_linen
 
-DIGITS, POINTS = (28, 28, 1), (2,)
+DIGITS, POINTS, WAVE = (28, 28, 1), (2,), (1, 6144, 1)
 every_family = pytest.mark.parametrize("name", NETWORKS)
 
 
+def usual(name, **wishes) -> PlayerOptions:
+    return PlayerOptions(WAVE if name == "wave" else DIGITS, **wishes)
+
+
 def test_each_family_builds_its_own_players_at_the_sizes_of_its_protocol():
-    built = {name: players(PlayerOptions(DIGITS)) for name, players in NETWORKS.items()}
+    built = {name: players(usual(name)) for name, players in NETWORKS.items()}
     assert built == {
         "article": (ArticleGenerator(), ArticleDiscriminator()),
         "dcgan": (DCGANGenerator((28, 28), 1, 32), DCGANDiscriminator(64)),
@@ -28,6 +33,7 @@ def test_each_family_builds_its_own_players_at_the_sizes_of_its_protocol():
         "residual": (ResidualGenerator((28, 28), 1, 32), ResidualDiscriminator(32)),
         "spectrogram": (DCGANGenerator((28, 28), 1, 32), DCGANDiscriminator(64)),
         "unrolled": (UnrolledGenerator(1, 8), UnrolledDiscriminator(8, batch_norm=True)),
+        "wave": (WaveGenerator(6144), WaveDiscriminator()),
     }
 
 
@@ -45,6 +51,13 @@ def test_wishes_reach_both_players():
     assert NETWORKS["residual"](wishes._replace(g_hidden=(7,), d_hidden=(5,), num_classes=3)) == (
         ResidualGenerator((8, 8), 3, 16, hidden=(7,), num_classes=3, **half),
         ResidualDiscriminator(8, hidden=(5,), num_classes=3, **half),
+    )
+    waves = wishes._replace(
+        sample_shape=(1, 64, 2), g_hidden=(7,), d_hidden=(5,), phase_shuffle=2, paired=True
+    )
+    assert NETWORKS["wave"](waves) == (
+        WaveGenerator(64, 2, 32, batch_norm=False, hidden=(7,), **half),
+        WaveDiscriminator(16, hidden=(5,), phase_shuffle=2, **half),
     )
     transposed = wishes._replace(sample_shape=(8, 12, 3), image_layer="conv_transpose")
     assert NETWORKS["dcgan"](transposed) == (
@@ -78,7 +91,7 @@ def test_points_are_unbounded_and_images_are_not():
 @every_family
 @pytest.mark.parametrize("wish", ["paired", "uncoupled"])
 def test_a_game_of_single_samples_meets_no_batch_norm_in_d(name, wish):
-    generator, discriminator = NETWORKS[name](PlayerOptions(DIGITS, **{wish: True}))
+    generator, discriminator = NETWORKS[name](usual(name, **{wish: True}))
     assert not from_linen(discriminator).couples_batch
     if wish == "paired" and name != "article":  # the tutorial's G has its batch norm in every game
         assert not from_linen(generator).couples_batch
@@ -86,7 +99,7 @@ def test_a_game_of_single_samples_meets_no_batch_norm_in_d(name, wish):
 
 def test_batch_norm_stays_where_nothing_speaks_against_it():
     coupled = {
-        name: [from_linen(player).couples_batch for player in players(PlayerOptions(DIGITS))]
+        name: [from_linen(player).couples_batch for player in players(usual(name))]
         for name, players in NETWORKS.items()
     }
     assert coupled == {
@@ -96,6 +109,7 @@ def test_batch_norm_stays_where_nothing_speaks_against_it():
         "residual": [False, False],
         "spectrogram": [True, False],
         "unrolled": [True, True],
+        "wave": [True, False],
     }
     generator, _ = NETWORKS["unrolled"](PlayerOptions(DIGITS, uncoupled=True))
     assert generator.batch_norm  # penalties ask nothing of G
@@ -113,6 +127,10 @@ REFUSED = [
     ("residual", {"spectral_norm": True}, "normalises nothing, its weights neither; try dcgan"),
     *[(name, {"image_layer": "conv_transpose"}, "no last layer to choose: leave --image_layer")
       for name in ("article", "mlp", "residual", "unrolled")],
+    ("wave", {"sample_shape": WAVE, "image_layer": "conv_transpose"}, "no last layer to choose"),
+    ("wave", {}, r"makes waves \[1, T, C\], got samples of shape \(28, 28, 1\)"),
+    *[("wave", {"sample_shape": (1, length, 1)}, f"16 divides, of at least 64 samples, got {length}")
+      for length in (48, 100)],
     *[(name, {"sample_shape": (*size, 1)}, "at least 6 pixels, got {}x{}".format(*size))
       for name in ("dcgan", "residual") for size in ((4, 8), (27, 28), (28, 9))],
 ]  # fmt: skip
@@ -125,7 +143,9 @@ def test_a_family_refuses_what_it_cannot_make(name, wishes, message):
 
 
 @every_family
-@pytest.mark.parametrize("shape", [(28, 28, 1), (28, 28, 3), (10, 10, 1), (3, 5, 2), (2,)])
+@pytest.mark.parametrize(
+    "shape", [(28, 28, 1), (28, 28, 3), (10, 10, 1), (3, 5, 2), (2,), (1, 80, 2)]
+)
 def test_what_a_family_does_not_refuse_it_makes_and_judges(name, shape):
     try:
         players = NETWORKS[name](PlayerOptions(shape, width=1 / 64, d_width=1 / 64))

@@ -24,6 +24,7 @@ PLAYERS = {
     "article": PlayerOptions(IMAGE, 0.05, 0.05, **LABELLED),
     "residual": PlayerOptions((12, 16, 3), 0.25, 0.25, **LABELLED),
     "unrolled": PlayerOptions((28, 28, 3), **LABELLED),
+    "wave": PlayerOptions((1, 64, 1), 0.05, 0.05, g_hidden=(4,), **LABELLED),
     "mlp": PlayerOptions((2,), bias_std=0.5),
     "mlp, of images": PlayerOptions((8, 6, 3), **LABELLED),
 }

@@ -113,6 +113,7 @@ class _Shared:
     augment_target: float | None = None
     augment_control: str = "gap"
     augment_images: float = 500_000.0
+    phase_shuffle: int = 0
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.
@@ -149,6 +150,8 @@ def from_flags(values: flags.FlagValues = flags.FLAGS) -> Config:
         raise UserError(
             f"--update_weight is of {', '.join(WEIGHED)}; --update={config.update} has none: leave it out"
         )
+    if config.phase_shuffle and config.network != "wave":
+        raise UserError("--phase_shuffle is of --network=wave: leave it out")
     weight = config.update_weight
     if config.update == "lookahead_minimax" and weight is not None and not 0 < weight <= 1:
         raise UserError(

@@ -84,6 +84,7 @@ def _options(config: Config, sample_shape: tuple[int, ...], num_classes: int) ->
         image_layer=config.image_layer,
         num_classes=num_classes,
         spectral_norm=config.spectral_norm,
+        phase_shuffle=config.phase_shuffle,
     )
 
 

@@ -131,6 +131,11 @@ def picture_options(config: Config) -> "PictureOptions":
     )
 
 
+def are_waves(config: Config) -> bool:
+    """Whether the sounds of a run are learnt as waves; else as spectrograms."""
+    return config.network == "wave"
+
+
 def spectrogram(config: Config) -> "Spectrogram":
     """Say how sounds become pictures."""
     from gan_jax.signals import Spectrogram

@@ -96,6 +96,9 @@ def _define_networks() -> None:
         False,
         "divide each of D's layers by its largest singular value (dcgan, mlp)",
     )
+    flags.DEFINE_integer(
+        "phase_shuffle", 0, "samples by which the wave's D moves its maps at random, at most; the paper has 2", 0, 100
+    )  # fmt: skip
     flags.DEFINE_integer("latent_dim", 100, "latent variables of one sample", 1, 2**20)
     flags.DEFINE_enum("dtype", "float32", DTYPES, "type of the computation; weights stay float32")
 

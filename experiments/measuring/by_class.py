@@ -81,14 +81,14 @@ def _distances(
 _COUNT = {"class_samples": NEITHER}
 MEASURES = (
     Measure(
-        *("asked", ("images",), {"label_agreement": HIGHER}, asked, 1),
+        *("asked", ("images", "spoken_digits"), {"label_agreement": HIGHER}, asked, 1),
         labelled=True, names_classes=True,
     ),
     Measure(
-        "by_class", ("images",), {"class_frechet": LOWER, **_COUNT}, features, labelled=True
+        "by_class", ("images", "spoken_digits"), {"class_frechet": LOWER, **_COUNT}, features, labelled=True
     ),
     Measure(
-        *("pixels_by_class", ("images", "pictures", "sounds"), {"pixel_class_frechet": LOWER, **_COUNT}),
-        *(pixels,), labelled=True,
+        *("pixels_by_class", ("images", "pictures", "sounds", "spoken_digits")),
+        *({"pixel_class_frechet": LOWER, **_COUNT}, pixels), labelled=True,
     ),
 )  # fmt: skip

@@ -94,7 +94,7 @@ def kind_of(run: RestoredRun, features: str | None = None) -> Kind:
       UserError: no measure applies to its samples.
     """
     shape = tuple(run.facts["dataset"]["shape"])
-    kind = measures.kind_named(run.experiment.kind, features)
+    kind = measures.kind_of(run.experiment.kind, run.config, features)
     if why := kind.refusal(run.config.dataset, shape):
         raise UserError(
             f"{run.config.dataset} leaves nothing to measure: {why}, the run has {shape}"

@@ -110,8 +110,10 @@ MEASURES = (
         "frechet", ("images",), {"frechet": LOWER, "frechet_infinity": LOWER}, frechet, fewest=3,
         watch=Watch("frechet", watch_frechet),
     ),
-    Measure("kernel", ("images",), {"kernel": LOWER}, kernel, fewest=4),
+    Measure("kernel", ("images", "spoken_digits"), {"kernel": LOWER}, kernel, fewest=4),
     Measure("manifold", ("images",), MANIFOLD_DIRECTIONS, manifold, fewest=6),
     Measure("classes", ("images",), CLASS_DIRECTIONS, classes, 1),
-    Measure("copies", ("images", "pictures", "sounds"), COPY_DIRECTIONS, copies, 1, draw=draw_neighbours),
+    Measure(
+        "copies", ("images", "pictures", "sounds", "spoken_digits"), COPY_DIRECTIONS, copies, 1, draw=draw_neighbours
+    ),
 )  # fmt: skip

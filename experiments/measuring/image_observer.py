@@ -23,7 +23,14 @@ HELD_OUT = 100  # images on which the balance is watched
 LOGITS = ("train_logits", "unseen_logits", "generated_logits")  # what D thinks of each, on average
 
 
-def observe(config: Config, source: Source, gan: GAN, *, kind: str) -> Observer:
+def observe(
+    config: Config,
+    source: Source,
+    gan: GAN,
+    *,
+    kind: str,
+    drawn: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Observer:
     """Say what is drawn and watched of the states of a run; a game with labels is drawn with a row for each class.
 
     Args:
@@ -31,6 +38,7 @@ def observe(config: Config, source: Source, gan: GAN, *, kind: str) -> Observer:
       source: the images, of which the held-out ones are watched.
       gan: the game.
       kind: of data, for --eval_every.
+      drawn: makes pictures of samples that are none themselves.
     """
     keys = run_keys(config.seed)
     latents = sample_latents(keys.samples, 4 * GRID, config.latent_dim)
@@ -44,7 +52,7 @@ def observe(config: Config, source: Source, gan: GAN, *, kind: str) -> Observer:
     def grid(state, given: tuple[tuple[Array, ...], int], path: Path) -> None:
         (inputs, columns) = given
         images, title = jax.device_get(generate(state, *inputs)), f"after step {int(state.step):,}"
-        plots.save_grid(images, path, columns=columns, title=title)
+        plots.save_grid(drawn(images), path, columns=columns, title=title)
 
     def draw(state, path: Path) -> None:
         grid(state, inputs, path)

@@ -93,6 +93,7 @@ class Kind(NamedTuple):
       unseen: `(test data, num) -> ` at most `num` real samples in the place of generated ones.
       success: `(Values, train) -> ` what counts as success and whether it is met; or None.
       seen: what it is where a feature network is named, which may read images of any shape; None: the same.
+      of_config: `config -> ` the kind that the samples of a run are of, where that hangs on its flags; or None.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Kind(NamedTuple):
     unseen: Callable[[Dataset, int], np.ndarray]
     success: Callable[[Values, Any], dict[str, Any]] | None = None
     seen: "Kind | None" = None
+    of_config: Callable[[Any], "Kind"] | None = None
 
 
 def frozen_network(

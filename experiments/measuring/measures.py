@@ -5,6 +5,7 @@ what a perfect generator would score.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from experiments.command.program import UserError
 from experiments.measuring import (
@@ -13,6 +14,8 @@ from experiments.measuring import (
     mixtures,
     pictures,
     pixel_space,
+    sounds,
+    spoken_digits,
     stacked_digits,
 )
 from experiments.measuring.measure import Direction, Kind, Measure
@@ -23,13 +26,14 @@ KINDS: Mapping[str, Kind] = {
         grey_images.KIND,
         mixtures.KIND,
         pictures.KIND,
-        pictures.SOUNDS,
+        sounds.KIND,
+        spoken_digits.KIND,
         stacked_digits.KIND,
     )
 }
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure
-    for room in (grey_images, pixel_space, by_class, mixtures, stacked_digits)
+    for room in (grey_images, pixel_space, by_class, mixtures, spoken_digits, stacked_digits)
     for measure in room.MEASURES
 }
 
@@ -46,6 +50,21 @@ def kind_named(name: str, features: str | None = None) -> Kind:
         )
     kind = KINDS[name]
     return kind.seen if features and kind.seen else kind
+
+
+def kind_of(name: str, config: Any, features: str | None = None) -> Kind:
+    """Give the kind that the samples of a run are of.
+
+    Args:
+      name: as its experiment calls it.
+      config: its flags.
+      features: as `kind_named` takes it.
+
+    Raises:
+      UserError: as `kind_named`.
+    """
+    kind = kind_named(name, features)
+    return kind.of_config(config) if kind.of_config else kind
 
 
 def named(names: Sequence[str]) -> tuple[Measure, ...]:

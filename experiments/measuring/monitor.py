@@ -42,7 +42,7 @@ def check_eval_every(config: Config, kind: str, sample_shape: tuple[int, ...]) -
     """
     if not config.eval_every:
         return
-    why = measures.kind_named(kind, config.features).refusal(config.dataset, sample_shape)
+    why = measures.kind_of(kind, config, config.features).refusal(config.dataset, sample_shape)
     if why:
         raise UserError(
             f"--eval_every: nothing can be measured of {config.dataset}: {why}, samples have shape {sample_shape}; "
@@ -67,7 +67,7 @@ def monitor_for(
     if not config.eval_every:
         return None
     check_eval_every(config, kind, sample_shape)
-    known = measures.kind_named(kind, config.features)
+    known = measures.kind_of(kind, config, config.features)
     watch = next(m.watch for m in measures.of_kind(known.name) if m.watch)
     try:
         yardstick = known.yardstick(dataset, config.features or None)

@@ -1,4 +1,4 @@
-"""Pictures of one's own, of any size, and spectrograms.
+"""Pictures of one's own, of any size.
 
 No frozen network comes with the package for them, so pixels count; with one of one's own (experiments.train_features)
 they are measured as 28x28 images are.
@@ -71,5 +71,3 @@ def unseen(test: Dataset, num: int) -> np.ndarray:
 
 SEEN = Kind("images", refusal, lambda config: 5_000, seen_yardstick, unseen)
 KIND = Kind("pictures", refusal, lambda config: 5_000, yardstick, unseen, seen=SEEN)
-# Of sounds the spectrograms, as G makes them: not after the way back to a wave.
-SOUNDS = KIND._replace(name="sounds", seen=None)

@@ -10,7 +10,7 @@ from gan_jax.evaluation.pixels_of_images import agreement, pixels, watch_pixels
 
 MEASURES = (
     Measure(
-        "pixels", ("images", "pictures", "sounds"), {"pixel_frechet": LOWER}, pixels,
+        "pixels", ("images", "pictures", "sounds", "spoken_digits"), {"pixel_frechet": LOWER}, pixels,
         watch=Watch("pixel_frechet", watch_pixels),
     ),
     Measure("agreement", ("images",), {"agreement": HIGHER}, agreement, 1),

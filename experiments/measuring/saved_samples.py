@@ -43,7 +43,7 @@ def save(
         extent = 1.1 * float(np.abs(samples).max())
         plots.save_scatter(samples[:0], samples, out, extent=extent)
     else:
-        plots.save_grid(samples, out, columns=columns)
+        plots.save_grid(_pictures(run, samples), out, columns=columns)
 
 
 def _arrays(run: RestoredRun, samples: np.ndarray, labels: Labels | None) -> dict[str, np.ndarray]:
@@ -100,8 +100,16 @@ def _are_sounds(run: RestoredRun) -> bool:
     return run.experiment.kind == "sounds"
 
 
+def _pictures(run: RestoredRun, samples: np.ndarray) -> np.ndarray:
+    if not _are_sounds(run) or not own_data.are_waves(run.config):
+        return samples
+    return signals.to_pictures(_waves(run, samples), own_data.spectrogram(run.config))
+
+
 def _waves(run: RestoredRun, samples: np.ndarray) -> np.ndarray:
-    """Lead spectrograms back to waves f32[N, T]."""
+    """Give sounds as waves f32[N, T]; spectrograms are led back."""
     if not _are_sounds(run):
         raise UserError(f"samples of {run.experiment.name} are no sounds: let --out end in .png")
+    if own_data.are_waves(run.config):
+        return samples.reshape(len(samples), -1)
     return signals.to_waves(samples, own_data.spectrogram(run.config))

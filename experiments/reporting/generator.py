@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from experiments.command import own_data
 from experiments.command.experiment import run_keys
 from experiments.record.restored import RestoredRun
 from experiments.reporting.pictures import Picture, of_array
@@ -38,6 +39,8 @@ def in_page(run: RestoredRun, real: np.ndarray | None = None) -> InPage:
     latents = np.asarray(
         sample_latents(run_keys(run.config.seed).samples, SAMPLES, run.config.latent_dim)
     )
+    if own_data.are_waves(run.config):
+        return InPage(None, "its samples are sounds", None)
     try:
         program = _traced(run)
     except portable.UnsupportedError as error:

@@ -31,6 +31,12 @@ MEANING = {
     "label_agreement": "share of samples that the classifier reads as the class asked for",
     "class_frechet": "Frechet distance of features within each class, averaged",
     "pixel_class_frechet": "the same in the principal components of the pixels",
+    "sure_digit": "share of sounds of whose digit a judge is sure that also knows what is none",
+    "sure_speaker": "the same of the speaker",
+    "sure": "the same of both",
+    "spoken_modes": "digits by speakers, of 60, on which a tenth of their fair share of sure sounds land",
+    "spoken_kl": "how unevenly sounds land on digits by speakers, in nats",
+    "spoken_frechet": "Frechet distance of the judges' features, in parts as large as the test set",
     "class_samples": "samples of the class that has the fewest: few raise the distances above",
 }
 

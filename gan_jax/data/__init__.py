@@ -25,7 +25,7 @@ from gan_jax.data.download import DOWNLOADABLE
 from gan_jax.data.download import download as download_idx
 from gan_jax.data.folder.load import PictureOptions, load_pictures, name_of
 from gan_jax.data.folder.naming import Naming
-from gan_jax.data.folder.sounds import load_sounds
+from gan_jax.data.folder.sounds import load_sounds, load_waves
 from gan_jax.data.mixtures import MIXTURES, POINT_SETS, Mixture, mixture
 from gan_jax.data.tfds import prepare_from_idx
 
@@ -56,6 +56,7 @@ __all__ = [
     "load",
     "load_pictures",
     "load_sounds",
+    "load_waves",
     "mixture",
     "name_of",
     "prepare_from_idx",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from flax import linen as nn
 
-from gan_jax.models import article, dcgan, mlp, residual, unrolled
+from gan_jax.models import article, dcgan, mlp, residual, unrolled, wave
 from gan_jax.models.options import PlayerOptions
 
 NETWORKS: dict[str, Callable[[PlayerOptions], tuple[nn.Module, nn.Module]]] = {
@@ -19,4 +19,6 @@ NETWORKS: dict[str, Callable[[PlayerOptions], tuple[nn.Module, nn.Module]]] = {
     # Of experiments.sounds, whose pictures any family for pictures could make.
     "spectrogram": dcgan.players,
     "unrolled": unrolled.players,
+    # Of experiments.sounds, which then learns waves in the place of pictures.
+    "wave": wave.players,
 }

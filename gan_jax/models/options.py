@@ -23,6 +23,7 @@ class PlayerOptions(NamedTuple):
         article's G, which is as published, does.
       uncoupled: D's samples must not influence one another (penalties, the one-stage update).
       dtype: type of the computation.
+      phase_shuffle: samples by which the wave family's D moves its maps at random, at most; others have no use for it.
     """
 
     sample_shape: tuple[int, ...]
@@ -37,6 +38,7 @@ class PlayerOptions(NamedTuple):
     image_layer: str = "conv"
     num_classes: int = 0
     spectral_norm: bool = False
+    phase_shuffle: int = 0
 
 
 def image_shape(options: PlayerOptions) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ import pytest
 from picture_files import write
 from sound_files import as_int16, tone, wav
 
-from gan_jax.data import DataError, Naming, load_sounds
+from gan_jax.data import DataError, Naming, load_sounds, load_waves
 from gan_jax.data.folder import sounds
 from gan_jax.data.folder.files import UnreadableError
 from gan_jax.data.folder.sounds import _only_damage_is_told, read_wave
@@ -99,6 +99,22 @@ def test_a_folder_becomes_pictures_with_the_classes_and_the_test_set_that_names_
     assert again.train.sha256 == train.sha256 and len(list((tmp_path / "kept").glob("*.npy"))) == 1
     longer = load_sounds(folder, HOW._replace(num_samples=1600), naming, cache=tmp_path / "kept")
     assert longer.train.images.shape[2] == 32
+
+
+def test_a_folder_becomes_waves_as_loud_as_can_be_on_the_same_sides(tmp_path):
+    naming = Naming(label_by=r"(\d+)_[a-z]+_\d+\.wav$", held_out_names=r"_[0-4]\.wav$")
+    silent = {"recordings/2_ana_7.wav": wav(np.zeros(300, np.int16))}
+    folder = write(tmp_path / "digits", recordings() | silent)
+    parts = load_waves(folder, HOW, naming, cache=tmp_path / "kept")
+    pictures = load_sounds(folder, HOW, naming)
+    for waves, drawn in zip(parts, pictures, strict=True):
+        assert waves.images.shape == (len(drawn.labels), 1, HOW.num_samples, 1)
+        assert waves.images.dtype == np.float32 and waves.class_names == drawn.class_names
+        np.testing.assert_array_equal(waves.labels, drawn.labels)
+        peaks = np.abs(waves.images).max(axis=(1, 2, 3))
+        assert set(peaks.tolist()) <= {0.0, 1.0} and (peaks == 0).sum() == (waves.labels == 2).sum()
+    wave = heard(recordings()["recordings/1_bo_5.wav"])
+    np.testing.assert_allclose(parts.train.images[5, 0, :, 0], wave / np.abs(wave).max(), rtol=1e-6)
 
 
 def test_only_what_is_heard_of_a_long_recording_becomes_floats(monkeypatch):

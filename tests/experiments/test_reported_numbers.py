@@ -1,5 +1,6 @@
 """Every number that is reported, beside one computed by hand."""
 
+import dataclasses
 import json
 import math
 import sys
@@ -18,6 +19,7 @@ from small_runs import Lab, configure
 from test_compare import measured
 
 from experiments import compare, gaussians, mnist, stacked_mnist
+from experiments.command import own_data
 from experiments.command.experiment import Source
 from experiments.command.program import UserError
 from experiments.many import members, one_call, summary
@@ -28,15 +30,17 @@ from experiments.measuring import (
     measures,
     mixtures,
     monitor,
+    pictures,
     pixel_space,
+    spoken_digits,
     stacked_digits,
 )
 from experiments.measuring.measure import Labelled, Measure
 from experiments.record.chosen_checkpoint import checkpoints_to_measure, find_checkpoint
 from experiments.training import divergence
-from gan_jax import data, plots
+from gan_jax import data, plots, signals
 from gan_jax.data.mixtures import Mixture
-from gan_jax.evaluation import features_of_images
+from gan_jax.evaluation import features_of_images, judges
 from gan_jax.evaluation.bootstrap import bootstrap_interval
 from gan_jax.evaluation.frechet import frechet_distance_infinity
 from gan_jax.evaluation.kernel import kernel_distance_interval
@@ -201,6 +205,73 @@ def test_triples_of_two_digits():
     assert stacked_digits.watch_kl(train)(samples) == pytest.approx(math.log(1000) - LN2)
 
 
+# Spoken digits
+
+
+def heard(digits, speakers, features=None, pictures=None) -> judges.Heard:
+    """Sounds as two judges hear them, each row of `digits` and `speakers` probabilities of classes and of none."""
+    column = np.zeros((len(digits), 1)) if features is None else np.asarray(features)[:, None]
+    pictures = np.zeros((len(digits), 1, 1, 1), np.uint8) if pictures is None else pictures
+    return judges.Heard(pictures, column, np.asarray(digits), np.asarray(speakers))
+
+
+def test_spoken_digits_are_counted_where_both_judges_are_sure():
+    """Two digits, two speakers: modes 0, 0, 1, 3; of the last both doubt, of the second the judge of digits."""
+    digits = [[1, 0, 0], [0.5, 0, 0.5], [0.9, 0.1, 0], [0.2, 0.8, 0]]
+    speakers = [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0.5, 0.5]]
+    found = spoken_digits.coverage(None, None, heard(digits, speakers), 0)
+    assert {name: pytest.approx(number) for name, (number, _) in found.items()} == {
+        "sure_digit": 0.5, "sure_speaker": 0.75, "sure": 0.5, "spoken_modes": 2, "spoken_kl": 0.5 * LN2
+    }  # fmt: skip
+    same = spoken_digits.coverage(None, None, heard(digits[:1] * 4, speakers[:1] * 4), 20)
+    assert same["sure"].interval == (1, 1) and same["spoken_kl"].interval == (2 * LN2, 2 * LN2)
+
+
+def test_sounds_are_compared_in_parts_as_large_as_the_test_set():
+    """Training features 0 and 2: mean 1, variance 2. Parts of two unseen: (1, 1) has 2, (5, 5) 16 + 2."""
+    train, unseen, samples = (
+        heard(np.eye(3)[[0] * len(row)], np.eye(3)[[0] * len(row)], row)
+        for row in ([0, 2], [1, 1], [1, 1, 5, 5])
+    )
+    found = spoken_digits.frechet(train, unseen, samples)
+    assert value(found, "spoken_frechet") == pytest.approx((2 + 18) / 2)
+    assert value(spoken_digits.frechet(train, unseen, unseen), "spoken_frechet") == pytest.approx(2)
+
+
+def test_what_is_heard_of_a_sample_is_its_sound(monkeypatch):
+    """Recordings are pictures already; generated pictures go back to waves first, and waves are drawn as they are."""
+    monkeypatch.setattr(spoken_digits, "listen", lambda judges, pictures: pictures)
+    recording = np.zeros((1, *judges.SOUND.shape), np.uint8)
+    assert spoken_digits.read(None, recording) is recording
+    tone = np.sin(np.arange(6144.0)).astype(np.float32).reshape(1, 1, 6144, 1)
+    drawn = spoken_digits.read(None, tone)
+    np.testing.assert_array_equal(drawn, signals.to_pictures(tone.reshape(1, -1), judges.SOUND))
+    generated = (drawn / 127.5 - 1).astype(np.float32)
+    waves = signals.to_waves(generated, judges.SOUND)
+    again = spoken_digits.read(None, generated)
+    np.testing.assert_array_equal(again, signals.to_pictures(waves, judges.SOUND))
+
+
+def test_the_kind_of_sounds_follows_from_the_flags():
+    own = configure(Path("unused"), dataset="birds", duration=0.768)
+    spoken = dataclasses.replace(own, dataset="spoken_digits")
+    kind = measures.kind_of("sounds", own)
+    assert kind.name == "sounds" and kind.yardstick is pictures.yardstick
+    assert measures.kind_of("sounds", spoken).name == "spoken_digits"
+    longer = dataclasses.replace(spoken, duration=1.024)
+    assert measures.kind_of("sounds", longer).name == "sounds"
+    waves = dataclasses.replace(longer, network="wave")
+    found = measures.kind_of("sounds", waves)
+    assert found == measures.kind_of("sounds", waves) and found.name == "sounds"
+    how = own_data.spectrogram(waves)
+    wave = np.sin(np.arange(8192.0)).astype(np.float32)
+    train = data.Dataset(np.stack([wave, wave[::-1]]).reshape(2, 1, -1, 1), None, "", "")
+    yardstick = found.yardstick(train, None)
+    expected = signals.to_pictures(train.images.reshape(2, -1), how)
+    np.testing.assert_array_equal(yardstick.train.images, expected)
+    np.testing.assert_array_equal(yardstick.read(train.images[:1]).images, expected[:1])
+
+
 # The table
 
 
@@ -211,6 +282,10 @@ SAMPLES = {
     "stacked_digits": (np.ones(1000), None, np.full((4, 3, 10), 0.1)),
 }  # fmt: skip
 SAMPLES |= dict.fromkeys(("pictures", "sounds"), SAMPLES["images"])
+SAMPLES["spoken_digits"] = tuple(
+    heard(np.eye(3)[[0] * 6 + [1]], np.eye(3)[[1] * 7], range(7), each.images)
+    for each in SAMPLES["images"]
+)
 
 
 @pytest.mark.parametrize("name", measures.MEASURES)
@@ -232,6 +307,8 @@ def test_directions_are_those_of_the_field():
     higher |= {"agreement", "label_agreement"}
     lower |= {"class_frechet", "pixel_class_frechet"}
     higher |= {"modes", "high_quality"}
+    higher |= {"sure", "sure_digit", "sure_speaker", "spoken_modes"}
+    lower |= {"spoken_kl", "spoken_frechet"}
     numbers = {number for m in measures.MEASURES.values() for number in m.directions}
     assert {n for n in numbers if measures.direction(n) == "lower"} == lower
     assert {n for n in numbers if measures.direction(n) == "higher"} == higher

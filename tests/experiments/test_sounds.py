@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from commands import TINY, call, import_main
 from picture_files import write
+from PIL import Image
 from scipy.io import wavfile
 from sound_files import as_int16, tone, wav
 
@@ -64,11 +65,45 @@ def test_a_folder_of_sounds_trains_and_is_heard_and_measured(main, tmp_path, cap
         ]
 
 
+def test_a_folder_of_sounds_trains_as_waves_and_goes_on(main, tmp_path, capsys):
+    folder = write(tmp_path / "tones", recordings())
+    waves = (
+        "--conditional",
+        "--network=wave",
+        "--phase_shuffle=2",
+        "--duration=0.16",
+        "--r1_gamma=1",
+    )
+    outcome = call(main, command(folder, tmp_path, *waves), capsys)
+    assert outcome.code == 0, outcome.err
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["dataset"]["shape"] == [1, 1280, 1]
+    rate, heard = wavfile.read(tmp_path / "run" / "samples.wav")
+    assert (rate, len(heard)) == (8000, 10 * (1280 + 1600) - 1600)
+    (found,) = evaluation.evaluate_run(tmp_path / "run", evaluation.Request(num_samples=20))
+    assert set(found["measures"]) >= {"pixel_frechet", "neighbour_ratio", "copied"}
+
+    restored = restore_run(tmp_path / "run")
+    samples = restored.generate(np.zeros((3, 4), np.float32), restored.draw_labels(0, 3))
+    assert samples.shape == (3, 1, 1280, 1) and np.abs(samples).max() <= 1
+    labels = restored.draw_labels(0, 3)
+    saved_samples.save(restored, samples, labels, tmp_path / "a.npz", columns=1)
+    with np.load(tmp_path / "a.npz") as archive:
+        np.testing.assert_array_equal(archive["waves"], samples[:, 0, :, 0])
+    saved_samples.save(restored, samples, labels, tmp_path / "a.png", columns=3)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.height > 64  # spectrograms, not rows of one pixel
+    more = call(main, command(folder, tmp_path, *waves, "--num_steps=4"), capsys)
+    assert more.code == 0 and "step 4/4" in more.out
+
+
 @pytest.mark.parametrize(
     ("files", "more", "said"),
     [
         ({"low/text.wav": b"text"}, (), "cannot be read: low/text.wav (no WAV inside)"),
         ({}, ("--duration=0",), "--duration"),
+        ({}, ("--network=wave", "--duration=0.151"), "needs waves whose length 16 divides"),
+        ({}, ("--phase_shuffle=2",), "--phase_shuffle is of --network=wave"),
         ({}, ("--classes=middle",), "expected --classes from high, low, got middle"),
     ],
 )

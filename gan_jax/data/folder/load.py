@@ -134,6 +134,7 @@ def divide(
     *,
     name: str,
     cache: str | os.PathLike,
+    dtype: type[np.generic] = np.uint8,
 ) -> Parts:
     """Decode files into one array, unless it is kept already, and cut it in two without copying it.
 
@@ -141,11 +142,12 @@ def divide(
       found: the files.
       digests: SHA-256 of each.
       naming: what is held out.
-      decode: bytes -> uint8 of `shape`.
+      decode: bytes -> array of `shape` and `dtype`.
       shape: of one sample.
       facts: whatever `decode` depends on.
       name: of the data set.
       cache: folder that keeps the array; "" for none.
+      dtype: of the numbers.
 
     Returns:
       Both sides: training samples in the order of the files, held-out ones in that of their hashes, so that the first
@@ -159,7 +161,7 @@ def divide(
     in_order, each = [found.files[i] for i in order], math.prod(shape)
     rows = for_each(in_order, decode, "decoding", found.place, result_bytes=each)
     key = content_key([digests[i] for i in order], *facts)
-    images = kept_array(cache, key, (len(order), *shape), np.uint8, rows)
+    images = kept_array(cache, key, (len(order), *shape), dtype, rows)
     num_train = int((~held_out).sum())
     sides = (slice(None, num_train), slice(num_train, None))
     labels = None if found.labels is None else found.labels[order]

@@ -1,4 +1,4 @@
-"""One WAV file as a sound of a chosen rate and length; a folder of them as log-mel pictures, learnt like any."""
+"""One WAV file as a sound of a chosen rate and length; a folder of them as log-mel pictures, or as waves."""
 
 import contextlib
 import hashlib
@@ -6,7 +6,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -46,19 +46,48 @@ def load_sounds(
     Raises:
       DataError: in one line, for everything that can be wrong with path and files.
     """
+    decode = (partial(_draw, how=how), how.shape, ("sounds", how), np.uint8)
+    return _load(path, naming, *decode, name=name or name_of(path), cache=cache)
+
+
+def load_waves(
+    path: str | os.PathLike,
+    how: Spectrogram,
+    naming: Naming,
+    *,
+    name: str = "",
+    cache: str | os.PathLike = "",
+) -> Parts:
+    """Load sounds of one's own as waves, each as loud as can be.
+
+    Args are those of `load_sounds`.
+
+    Returns:
+      Both sides: "images" one pixel high, f32 [N, 1, T, 1] with a peak of 1, or silent; labels where there are classes.
+
+    Raises:
+      DataError: as `load_sounds`.
+    """
+    decode = (partial(_normalise, how=how), how.wave_shape, ("waves", how), np.float32)
+    return _load(path, naming, *decode, name=name or name_of(path), cache=cache)
+
+
+def _load(
+    path: str | os.PathLike,
+    naming: Naming,
+    decode: Callable[[bytes], np.ndarray],
+    shape: tuple[int, ...],
+    key: tuple[object, ...],
+    dtype: type[np.generic],
+    **where: str | os.PathLike,
+) -> Parts:
     place = Path(path).expanduser()
     files = find_files(place, SUFFIXES)
     labels, class_names = classes_of([file.name for file in files], naming)
     found = Loaded(str(place), files, labels, class_names).of_classes(naming)
     with _only_damage_is_told():
         digests = list(for_each(found.files, _digest, "reading", found.place))
-        decode = partial(_draw, how=how)
-        key = ("sounds", how)
-        return divide(
-            *(found, digests, naming, decode, how.shape, key),
-            name=name or name_of(path),
-            cache=cache,
-        )
+        return divide(found, digests, naming, decode, shape, key, dtype=dtype, **where)
 
 
 def read_wave(content: bytes, how: Spectrogram) -> np.ndarray:
@@ -118,6 +147,12 @@ def _digest(content: bytes) -> bytes:
 
 def _draw(content: bytes, how: Spectrogram) -> np.ndarray:
     return to_picture(read_wave(content, how), how)
+
+
+def _normalise(content: bytes, how: Spectrogram) -> np.ndarray:
+    wave = read_wave(content, how)
+    peak = np.abs(wave).max()
+    return (wave / (peak or 1.0)).astype(np.float32).reshape(how.wave_shape)
 
 
 @contextlib.contextmanager

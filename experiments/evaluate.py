@@ -24,6 +24,9 @@ unsure ones), copies; agreement (does the network read a sample as its nearest t
 network's eyes, pixels (Frechet distance in 64 principal components of the training pixels, as a share of their
 variance). Pictures of one's own, and sounds: pixels and copies; pictures with --features=FILE, a network that
 experiments.train_features wrote, all that 28x28 images have. Mixtures: modes.
+Spoken digits, after the way back to a wave: spoken (shares of sounds of which judges are sure, modes of 60 digits by
+speakers, KL to uniform), spoken_frechet (in parts as large as the test set: the distance hangs on n), kernel, pixels,
+copies; experiments.sounds_protocol has their control rows.
 Of runs with --conditional besides: asked (label_agreement: share of samples that the frozen network reads as the class
 asked for), by_class and pixels_by_class (Frechet distance within each class, averaged; class_samples is the fewest
 samples of a class: few of them raise it, as they raise its floor).
@@ -41,8 +44,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "run folder to measure")
 NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples",
     None,
-    "samples generated; default: 10,000 images of 28x28, 5,000 pictures of one's own or sounds, 2,500 "
-    "points; stacked digits 25,600 of the unrolled networks and 26,000 of others",
+    "samples generated; default: 10,000 images of 28x28, 5,000 pictures of one's own or sounds, 3,000 "
+    "spoken digits, 2,500 points; stacked digits 25,600 of the unrolled networks and 26,000 of others",
     2,
     10**7,
 )

@@ -1,4 +1,4 @@
-"""Train a GAN on sounds of your own: a folder or a .zip of WAV files, learnt as log-mel pictures.
+"""Train a GAN on sounds of your own: a folder or a .zip of WAV files, learnt as log-mel pictures or as waves.
 
     python -m experiments.sounds --data_dir=SOUNDS --sample_rate=8000 --duration=1.024
     python -m experiments.sounds --flagfile=experiments/flags/spoken_digits.flags --data_dir=SPOKEN_DIGITS
@@ -8,9 +8,13 @@ Channels are averaged; sounds are brought to --sample_rate, and to --duration se
 Each becomes a picture of 64 mel bands by a column for each 12 ms, -60 to 0 dB below its loudest, which
 --network=spectrogram, a DCGAN, learns. The way back to a wave is fast Griffin-Lim (gan_jax/signals.py).
 
+--network=wave learns the waves themselves, each as loud as can be: WaveGAN's players (gan_jax/models/wave.py), with
+--phase_shuffle=2 as published, for sounds whose number of samples 16 divides. In the same time it comes less far.
+
 The run's pictures are spectrograms, low tones at the bottom; samples.wav holds 25 samples one after another (with
 --conditional five of each class), and waves.png their waves. experiments.sample --out=FILE.npz writes `waves`. What is
-measured are pixels of the spectrograms: whether a sample can be understood, they do not say.
+measured are pixels of the spectrograms: whether a sample can be understood, they do not say. Runs on spoken digits
+(--dataset=spoken_digits at 0.768 s and 8 kHz) are heard by judges of what is said and who says it instead.
 """
 
 from experiments.command import program

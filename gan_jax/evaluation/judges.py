@@ -127,11 +127,10 @@ def listen(judges: Judges, pictures: ArrayLike, *, batch: int = BATCH) -> Heard:
     return Heard(pictures, *(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 
-def network(**training: float | bool) -> Classifier:
-    """Build the network of both heads; `training` are attributes of `Classifier` that training alone needs."""
-    return Classifier(
-        *((16, 32, 48, 48), (4, 3, 3, 3), (2, 2, 2, 2)), dim=DIM, num_classes=sum(HEADS), **training
-    )
+def network(*, dropout: float = 0.0, batch_norm: bool = False) -> Classifier:
+    """Build the network of both heads; its attributes are those of `Classifier` that training alone needs."""
+    layers = ((16, 32, 48, 48), (4, 3, 3, 3), (2, 2, 2, 2))
+    return Classifier(*layers, DIM, sum(HEADS), dropout, batch_norm)
 
 
 def split_outputs(outputs: Array) -> tuple[Array, Array, Array]:

@@ -38,7 +38,8 @@ class Landed(NamedTuple):
 
     def take(self, indices: np.ndarray) -> "Landed":
         """Choose some, in this order."""
-        return Landed(*(part[indices] for part in self[:-1]), self.num_modes)
+        chosen = (self.sure[indices], self.sure_digit[indices], self.sure_speaker[indices])
+        return Landed(self.modes[indices], *chosen, self.num_modes)
 
 
 def land(digits: ArrayLike, speakers: ArrayLike) -> Landed:
@@ -58,9 +59,10 @@ def land(digits: ArrayLike, speakers: ArrayLike) -> Landed:
             f"expected [N, K + 1] and [N, S + 1], got {digits.shape}, {speakers.shape}"
         )
     of_digits, of_speakers = digits[:, :-1], speakers[:, :-1]
-    sure = [each.max(axis=1) >= SURE for each in (of_digits, of_speakers)]
+    digit, speaker = (each.max(axis=1) >= SURE for each in (of_digits, of_speakers))
     modes = of_digits.argmax(axis=1) * of_speakers.shape[1] + of_speakers.argmax(axis=1)
-    return Landed(modes, sure[0] & sure[1], *sure, of_digits.shape[1] * of_speakers.shape[1])
+    num_modes = of_digits.shape[1] * of_speakers.shape[1]
+    return Landed(modes, digit & speaker, digit, speaker, num_modes)
 
 
 def modes_found(landed: Landed) -> int:

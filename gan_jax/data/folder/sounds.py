@@ -79,7 +79,9 @@ def _load(
     shape: tuple[int, ...],
     key: tuple[object, ...],
     dtype: type[np.generic],
-    **where: str | os.PathLike,
+    *,
+    name: str,
+    cache: str | os.PathLike,
 ) -> Parts:
     place = Path(path).expanduser()
     files = find_files(place, SUFFIXES)
@@ -87,7 +89,9 @@ def _load(
     found = Loaded(str(place), files, labels, class_names).of_classes(naming)
     with _only_damage_is_told():
         digests = list(for_each(found.files, _digest, "reading", found.place))
-        return divide(found, digests, naming, decode, shape, key, dtype=dtype, **where)
+        return divide(
+            found, digests, naming, decode, shape, key, name=name, cache=cache, dtype=dtype
+        )
 
 
 def read_wave(content: bytes, how: Spectrogram) -> np.ndarray:

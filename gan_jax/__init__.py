@@ -16,8 +16,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 ROOMS = (  # in reading order
-    *("types", "losses", "penalties", "convolution", "layers", "networks", "models", "sampling"),
+    *("types", "losses", "penalties", "convolution", "layers", "wave_layers", "networks", "models"),
     *(
+        "sampling",
         "optimizers",
         "objectives",
         "gradients",

@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CONVOLUTIONS = {  # convolution <- layers <- models
     "convolution": {"types"},
     "layers": {"types", "convolution"},
-    "models": {"types", "layers"},
+    "wave_layers": {"types", "convolution"},
+    "models": {"types", "layers", "wave_layers"},
 }
 # losses, penalties, sampling <- objectives <- gradients <- steps <- rules; population beside the rules
 GAME = {
@@ -59,7 +60,7 @@ ALSO = {
 NO_SIBLINGS = ("models",)
 SHARED_BY_SIBLINGS = ("gan_jax.models.options", "gan_jax.models.conditional")
 
-FLAX_ROOMS = ("networks", "layers", "models")
+FLAX_ROOMS = ("networks", "layers", "wave_layers", "models")
 EDGE_ROOMS = ("data", "plots", "checkpoint", "export", "shipped")
 
 # The rooms of experiments, and which of them each may import. Programs lie beside the rooms, and import them all.

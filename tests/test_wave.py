@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import normal, quick_jit
+from tiny import assert_close, normal, quick_jit
 
+from gan_jax.layers import Conv, ConvTranspose
 from gan_jax.models.wave import WaveDiscriminator, WaveGenerator, shuffle_phase, stages
 from gan_jax.networks import from_linen
+from gan_jax.wave_layers import WaveConv, WaveConvTranspose
 
 
 def kernels(module, x):
@@ -43,6 +45,22 @@ def test_the_networks_are_the_published_ones():
         "down_6": (1, 25, 512, 1024),
         "logit": (6 * 1024, 1),
     }
+
+
+@pytest.mark.parametrize(
+    ("ours", "other"),
+    [
+        (WaveConv(5), Conv(5, (1, 25), (1, 4))),
+        (WaveConvTranspose(2), ConvTranspose(2, (1, 25), (1, 4))),
+    ],
+)
+def test_blocks_of_four_give_what_strides_of_four_give(ours, other):
+    x = jnp.asarray(normal(0, 2, 1, 32, 3))
+    both = [quick_jit(layer.init)(jax.random.key(0), x) for layer in (ours, other)]
+    jax.tree.map(np.testing.assert_array_equal, *both)  # the same weights by the same names
+    params = jax.tree.map(lambda leaf: leaf + 0.1, both[0])
+    found, expected = (quick_jit(layer.apply)(params, x) for layer in (ours, other))
+    assert_close(found, expected, atol=1e-5)
 
 
 def test_a_map_is_moved_by_as_much_as_it_may_be_and_mirrored_at_its_ends():

@@ -179,8 +179,9 @@ def _define_running() -> None:
     flags.DEFINE_integer("sample_every", 1000, "steps between sample pictures", 1, 2**31 - 1)
     flags.DEFINE_integer("checkpoint_every", 1000, "steps between checkpoints", 1, 2**31 - 1)
     flags.DEFINE_integer(
-        "eval_every", None, "steps between measurements, each with a checkpoint; the best is kept: the "
-        "Frechet distance of 28x28 images, KL + 1 - high-quality share of mixtures, KL of stacked digits; unset: none",
+        "eval_every", None, "steps between measurements, each with a checkpoint; the best is kept: the Frechet "
+        "distance of 28x28 images and of spoken digits, KL + 1 - high-quality share of mixtures, KL of stacked "
+        "digits, of other pictures that of pixels; unset: none",
         1, 2**31 - 1,
     )  # fmt: skip
     flags.DEFINE_string(

@@ -33,7 +33,7 @@ KINDS: Mapping[str, Kind] = {
 }
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure
-    for room in (grey_images, pixel_space, by_class, mixtures, spoken_digits, stacked_digits)
+    for room in (grey_images, spoken_digits, pixel_space, by_class, mixtures, stacked_digits)
     for measure in room.MEASURES
 }
 

@@ -5,12 +5,13 @@ and a wave is drawn as it is. The real recordings are heard as they are, so the 
 perfect waves; experiments.sounds_protocol says what the way back costs.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.command.program import UserError
-from experiments.measuring.measure import HIGHER, LOWER, Kind, Measure, Yardstick
+from experiments.measuring.measure import HIGHER, LOWER, Kind, Measure, Watch, Yardstick
 from gan_jax import data, signals
 from gan_jax.data import Dataset, Naming
 from gan_jax.evaluation import spoken
@@ -21,7 +22,7 @@ NAME = "spoken_digits"  # of the data set
 DIGIT = r"(\d)_[a-z]+_\d+\.wav$"
 SPEAKER = r"\d_([a-z]+)_\d+\.wav$"
 TEST = r"_[0-4]\.wav$"  # recordings 0 to 4 of every speaker and digit
-NUM_SAMPLES = 3_000
+NUM_SAMPLES, NUM_UNSEEN = 3_000, 300  # recordings in all, and in the test set
 
 
 class Recordings(NamedTuple):
@@ -105,9 +106,17 @@ def coverage(train: Heard, unseen: Heard, samples: Heard, resamples: int = RESAM
 def frechet(train: Heard, unseen: Heard, samples: Heard, resamples: int = RESAMPLES) -> Values:
     """Frechet distance to the training recordings' features, in parts as large as the unseen recordings are many."""
     del resamples  # a mean over parts; bootstrapped parts repeat sounds, which raises each distance
-    size = min(len(unseen.features), len(samples.features))
-    distance = spoken.frechet_of_parts(train.features, samples.features, size)
-    return {"spoken_frechet": Value(distance)}
+    return {"spoken_frechet": Value(_in_parts(train, samples, len(unseen.features)))}
+
+
+def watch_frechet(train: Heard) -> Callable[[Heard], float]:
+    """Make the function that --eval_every calls; a sample that is a spectrogram costs its way back."""
+    return lambda samples: _in_parts(train, samples, NUM_UNSEEN)
+
+
+def _in_parts(train: Heard, samples: Heard, size: int) -> float:
+    size = min(size, len(samples.features))
+    return spoken.frechet_of_parts(train.features, samples.features, size)
 
 
 def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
@@ -141,7 +150,8 @@ def unseen(test: Dataset, num: int) -> np.ndarray:
 KIND = Kind(NAME, refusal, lambda config: NUM_SAMPLES, yardstick, unseen)
 DIRECTIONS = dict.fromkeys(("sure_digit", "sure_speaker", "sure", "spoken_modes"), HIGHER)
 DIRECTIONS |= {"spoken_kl": LOWER}
+WATCH = Watch("spoken_frechet", watch_frechet)
 MEASURES = (
     Measure("spoken", (NAME,), DIRECTIONS, coverage, 1),
-    Measure("spoken_frechet", (NAME,), {"spoken_frechet": LOWER}, frechet),
+    Measure("spoken_frechet", (NAME,), {"spoken_frechet": LOWER}, frechet, watch=WATCH),
 )

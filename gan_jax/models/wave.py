@@ -19,12 +19,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.layers import Conv, ConvTranspose, normed
+from gan_jax.layers import normed
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, image_shape, refuse_image_layer, scaled
 from gan_jax.types import Array, Key, Labels, Latents
+from gan_jax.wave_layers import WaveConv, WaveConvTranspose
 
-KERNEL, STRIDES = (1, 25), (1, 4)
 SHORTEST = 4  # samples of a map
 SLOPE = 0.2  # of leaky ReLU
 
@@ -68,9 +68,9 @@ class WaveGenerator(nn.Module):
         x = self._activate(x.reshape(-1, 1, first, width), f"{first}", train)
         for length in others[:-1]:
             width //= 2
-            x = ConvTranspose(width, KERNEL, STRIDES, dtype=self.dtype, name=f"up_{length}")(x)
+            x = WaveConvTranspose(width, dtype=self.dtype, name=f"up_{length}")(x)
             x = self._activate(x, f"{length}", train)
-        wave = ConvTranspose(self.channels, KERNEL, STRIDES, dtype=self.dtype, name="wave")(x)
+        wave = WaveConvTranspose(self.channels, dtype=self.dtype, name="wave")(x)
         return jnp.tanh(wave.astype(jnp.float32))
 
     def _activate(self, x: Array, layer: str, train: bool) -> Array:
@@ -105,7 +105,7 @@ class WaveDiscriminator(nn.Module):
         layer = partial(normed, on=self.spectral_norm, train=train)
         x, width = waves, self.base
         for length in reversed(stages(waves.shape[2])[:-1]):
-            x = layer(Conv(width, KERNEL, STRIDES, dtype=self.dtype, name=f"down_{length}"))(x)
+            x = layer(WaveConv(width, dtype=self.dtype, name=f"down_{length}"))(x)
             x = nn.leaky_relu(x, SLOPE)
             width *= 2
             if train and self.phase_shuffle and length > stages(waves.shape[2])[0]:

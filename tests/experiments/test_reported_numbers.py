@@ -236,6 +236,9 @@ def test_sounds_are_compared_in_parts_as_large_as_the_test_set():
     found = spoken_digits.frechet(train, unseen, samples)
     assert value(found, "spoken_frechet") == pytest.approx((2 + 18) / 2)
     assert value(spoken_digits.frechet(train, unseen, unseen), "spoken_frechet") == pytest.approx(2)
+    assert spoken_digits.WATCH.against(train)(unseen) == pytest.approx(2)
+    kind, watched = measures.of_kind("spoken_digits"), spoken_digits.WATCH
+    assert next(m.watch for m in kind if m.watch) is watched
 
 
 def test_what_is_heard_of_a_sample_is_its_sound(monkeypatch):

@@ -67,25 +67,19 @@ def test_a_folder_of_sounds_trains_and_is_heard_and_measured(main, tmp_path, cap
 
 def test_a_folder_of_sounds_trains_as_waves_and_goes_on(main, tmp_path, capsys):
     folder = write(tmp_path / "tones", recordings())
-    waves = (
-        "--conditional",
-        "--network=wave",
-        "--phase_shuffle=2",
-        "--duration=0.16",
-        "--r1_gamma=1",
-    )
+    waves = ("--conditional", "--network=wave", "--phase_shuffle=2", "--duration=0.02")
     outcome = call(main, command(folder, tmp_path, *waves), capsys)
     assert outcome.code == 0, outcome.err
     run = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert run["dataset"]["shape"] == [1, 1280, 1]
+    assert run["dataset"]["shape"] == [1, 160, 1]
     rate, heard = wavfile.read(tmp_path / "run" / "samples.wav")
-    assert (rate, len(heard)) == (8000, 10 * (1280 + 1600) - 1600)
+    assert (rate, len(heard)) == (8000, 10 * (160 + 1600) - 1600)
     (found,) = evaluation.evaluate_run(tmp_path / "run", evaluation.Request(num_samples=20))
     assert set(found["measures"]) >= {"pixel_frechet", "neighbour_ratio", "copied"}
 
     restored = restore_run(tmp_path / "run")
     samples = restored.generate(np.zeros((3, 4), np.float32), restored.draw_labels(0, 3))
-    assert samples.shape == (3, 1, 1280, 1) and np.abs(samples).max() <= 1
+    assert samples.shape == (3, 1, 160, 1) and np.abs(samples).max() <= 1
     labels = restored.draw_labels(0, 3)
     saved_samples.save(restored, samples, labels, tmp_path / "a.npz", columns=1)
     with np.load(tmp_path / "a.npz") as archive:

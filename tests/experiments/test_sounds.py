@@ -65,6 +65,7 @@ def test_a_folder_of_sounds_trains_and_is_heard_and_measured(main, tmp_path, cap
         ]
 
 
+@pytest.mark.slow  # two programs to compile
 def test_a_folder_of_sounds_trains_as_waves_and_goes_on(main, tmp_path, capsys):
     folder = write(tmp_path / "tones", recordings())
     waves = ("--conditional", "--network=wave", "--phase_shuffle=2", "--duration=0.02")

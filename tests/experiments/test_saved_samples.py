@@ -1,5 +1,7 @@
 """Samples are written as what they are: pixels, points or waves, with their classes, in one file or in many."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,3 +112,16 @@ def test_what_cannot_be_written_so_is_refused_and_leaves_nothing(
             columns=1,
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_waves_are_written_as_they_are_and_seen_as_spectrograms(tmp_path):
+    how = Spectrogram(8000, 1600)
+    waves = np.random.default_rng(0).uniform(-1, 1, (3, *how.wave_shape)).astype(np.float32)
+    run = run_of(sounds.EXPERIMENT, tmp_path)
+    run = run._replace(config=dataclasses.replace(run.config, network="wave"))
+    save(run, waves, None, tmp_path / "a.npz", columns=3)
+    found = np.load(tmp_path / "a.npz")
+    np.testing.assert_array_equal(found["waves"], waves[:, 0, :, 0])
+    save(run, waves, None, tmp_path / "a.png", columns=3)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.height > 64  # and no rows of one pixel

@@ -123,8 +123,7 @@ def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
     """Let the judges hear the training recordings."""
     if features:
         raise UserError(
-            f"--features={features}: that network reads grey images of 28x28; of spoken digits judges of their own are "
-            "asked: leave --features out"
+            f"--features={features}: spoken digits are heard by judges of their own: leave --features out"
         )
     judges = load_judges()
 
@@ -132,7 +131,8 @@ def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
         return read(judges, samples)
 
     facts = {"features": "judges of spoken digits", "features_sha256": judges.sha256}
-    return Yardstick(hear(train.images), hear, facts)
+    digits = train.class_names == tuple("0123456789")  # or other classes, as speakers
+    return Yardstick(hear(train.images), hear, facts, knows_classes=digits)
 
 
 def refusal(name: str, shape: tuple[int, ...]) -> str:

@@ -24,6 +24,7 @@ from experiments.command.program import UserError
 BELOW = "GAN_JAX_BELOW"  # set in the environment of a process that another one has started and holds by its input
 PATIENCE = 300  # seconds in which another process has compiled
 POLL = 0.05  # seconds
+COMPILED = 2**30  # bytes that a process takes to compile and train, beside its data and libraries
 # Given to each process anew, or read already.
 APART = ("workdir", "processes", "only", "report", "flagfile", "undefok")
 
@@ -161,10 +162,12 @@ def choose_number(num_runs: int) -> int:
 
 
 def _affordable() -> int:
-    """Count the cores that this process may use, or fewer if memory holds fewer processes of the size of this one."""
+    """Count the cores that this process may use, or fewer if memory holds fewer processes with the data of this one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     sizes = _memory()
-    return cores or 1 if sizes is None else max(1, min(cores or 1, sizes[0] // (2 * sizes[1])))
+    return (
+        cores or 1 if sizes is None else max(1, min(cores or 1, sizes[0] // (sizes[1] + COMPILED)))
+    )
 
 
 def _memory() -> tuple[int, int] | None:

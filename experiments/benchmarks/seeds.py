@@ -72,7 +72,12 @@ def _time_commands(preset: str) -> int:
         "side by side": (many,),
     }
     with tempfile.TemporaryDirectory() as folder:
-        runs = {name: partial(_train, preset, contestants[name], folder) for name in CHOSEN.value}
+        runs = {
+            name: partial(
+                _train, preset, contestants[name], folder, 1 if name == "one run" else MEMBERS.value
+            )
+            for name in CHOSEN.value
+        }
         seconds = interleave_all(runs, REPETITIONS.value, warm_up=0)
     rows = []
     for name, values in seconds.items():
@@ -85,8 +90,8 @@ def _time_commands(preset: str) -> int:
     return 0
 
 
-def _train(preset: str, arguments: tuple[str, ...], folder: str) -> None:
-    """Run a command until its runs are trained: until it tells of the first measurement."""
+def _train(preset: str, arguments: tuple[str, ...], folder: str, num_runs: int) -> None:
+    """Run a command until its runs are trained."""
     import shutil
     import subprocess
     import sys
@@ -97,12 +102,13 @@ def _train(preset: str, arguments: tuple[str, ...], folder: str) -> None:
     words = [f"--flagfile={preset}", f"--num_steps={NUM_STEPS.value}", f"--workdir={workdir}"]
     command = [sys.executable, "-m", "experiments.mnist", *words, "--noreport", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    left = num_runs
     with subprocess.Popen(command, **pipes) as process:
         for line in process.stdout:
-            if line.startswith("seed_") and ": frechet" in line:
+            left -= "finished " in line
+            if left <= 0:
                 process.kill()
-                return
-    if process.returncode:
+    if left > 0:
         raise program.UserError(f"the command failed: {line}")
 
 

@@ -158,19 +158,18 @@ def divide(
     """
     held_out = is_held_out([file.name for file in found.files], digests, naming)
     order = sorted(range(len(digests)), key=lambda i: digests[i] if held_out[i] else b"")
-    in_order, each = [found.files[i] for i in order], math.prod(shape)
+    in_order, each = [found.files[i] for i in order], math.prod(shape) * np.dtype(dtype).itemsize
     rows = for_each(in_order, decode, "decoding", found.place, result_bytes=each)
     key = content_key([digests[i] for i in order], *facts)
     images = kept_array(cache, key, (len(order), *shape), dtype, rows)
     num_train = int((~held_out).sum())
-    sides = (slice(None, num_train), slice(num_train, None))
     labels = None if found.labels is None else found.labels[order]
-    return Parts(
-        *(
-            make_dataset(images[s], None if labels is None else labels[s], name, found.class_names)
-            for s in sides
-        )
-    )
+
+    def part(s: slice) -> Dataset:
+        of_part = None if labels is None else labels[s]
+        return make_dataset(images[s], of_part, name, found.class_names)
+
+    return Parts(part(slice(None, num_train)), part(slice(num_train, None)))
 
 
 def name_of(path: str | os.PathLike) -> str:

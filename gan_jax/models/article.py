@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.layers import Conv, ConvTranspose, Dropout
+from gan_jax.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, channels_of_28x28, scaled
 from gan_jax.types import Array, Labels, Latents
@@ -45,13 +45,13 @@ class ArticleGenerator(nn.Module):
         }
         conv = {"use_bias": False, "dtype": self.dtype}
         z = beside(latents, labels, self.num_classes)
-        x = nn.Dense(49 * top, dtype=self.dtype, kernel_init=_glorot, name="project")(z)
+        x = Dense(49 * top, dtype=self.dtype, kernel_init=_glorot, name="project")(z)
         x = nn.relu(x).reshape(-1, 7, 7, top)
-        x = nn.leaky_relu(nn.BatchNorm(**norm, name="norm_7")(x), 0.2)
+        x = nn.leaky_relu(BatchNorm(**norm, name="norm_7")(x), 0.2)
         x = ConvTranspose(middle, (3, 3), (2, 2), **conv, name="up_14")(x)
         x = nn.leaky_relu(x, 0.2)
         x = ConvTranspose(bottom, (4, 4), (2, 2), **conv, name="up_28")(x)
-        x = nn.leaky_relu(nn.BatchNorm(**norm, name="norm_28")(x), 0.2)
+        x = nn.leaky_relu(BatchNorm(**norm, name="norm_28")(x), 0.2)
         x = Conv(self.channels, (5, 5), **conv, name="image")(x)
         return jnp.tanh(x.astype(jnp.float32))
 

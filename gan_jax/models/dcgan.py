@@ -16,7 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.layers import Conv, ConvTranspose, normed
+from gan_jax.layers import BatchNorm, Conv, ConvTranspose, Dense, normed
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, image_shape, scaled, stages
 from gan_jax.types import Array, Labels, Latents
@@ -64,9 +64,9 @@ class DCGANGenerator(nn.Module):
         width = self.base * 2 ** len(others)
         x = beside(latents, labels, self.num_classes)
         for number, units in enumerate(self.hidden):
-            x = nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}")(x)
+            x = Dense(units, dtype=self.dtype, name=f"hidden_{number}")(x)
             x = self._activate(x, f"hidden_{number}", train)
-        x = nn.Dense(math.prod(first) * width, dtype=self.dtype, name="project")(x)
+        x = Dense(math.prod(first) * width, dtype=self.dtype, name="project")(x)
         x = self._activate(x.reshape(-1, *first, width), _name(first), train)
         if self.image_layer == "conv_transpose":
             others = others[:-1]
@@ -79,7 +79,7 @@ class DCGANGenerator(nn.Module):
 
     def _activate(self, x: Array, layer: str, train: bool) -> Array:
         if self.batch_norm:
-            norm = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, name=f"norm_{layer}")
+            norm = BatchNorm(not train, momentum=0.99, dtype=self.dtype, name=f"norm_{layer}")
             x = norm(x)
         return nn.leaky_relu(x, 0.2)
 
@@ -113,7 +113,7 @@ class DCGANDiscriminator(nn.Module):
             width *= 2
         x = x.reshape(images.shape[0], -1)
         for number, units in enumerate(self.hidden):
-            x = layer(nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}"))(x)
+            x = layer(Dense(units, dtype=self.dtype, name=f"hidden_{number}"))(x)
             x = nn.leaky_relu(x, 0.2)
         logits = layer(nn.Dense(1, dtype=self.dtype, name="logit"))(x)[:, 0].astype(jnp.float32)
         return projected(logits, x, labels, self.num_classes)

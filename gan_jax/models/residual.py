@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.layers import Conv
+from gan_jax.layers import Conv, Dense
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import (
     PlayerOptions,
@@ -66,7 +66,7 @@ class ResidualGenerator(nn.Module):
         sizes = stages(self.size)
         widths = _widths(self.base, len(sizes))[::-1]
         x = _dense_layers(beside(latents, labels, self.num_classes), self.hidden, self.dtype)
-        x = nn.Dense(widths[0], dtype=self.dtype, kernel_init=_plain, name="project")(x)
+        x = Dense(widths[0], dtype=self.dtype, kernel_init=_plain, name="project")(x)
         maps = self.param("maps", nn.initializers.normal(1.0), (*sizes[0], widths[0]))
         x = (
             x[:, None, None, :] * maps.astype(self.dtype)[None]
@@ -140,7 +140,7 @@ def _activate(x: Array) -> Array:
 
 def _dense_layers(x: Array, widths: tuple[int, ...], dtype: Any) -> Array:
     for number, width in enumerate(widths):
-        layer = nn.Dense(width, dtype=dtype, kernel_init=_active, name=f"hidden_{number}")
+        layer = Dense(width, dtype=dtype, kernel_init=_active, name=f"hidden_{number}")
         x = _activate(layer(x))
     return x
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.layers import Conv, ConvTranspose
+from gan_jax.layers import BatchNorm, Conv, ConvTranspose, Dense
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, channels_of_28x28, scaled
 from gan_jax.types import Array, Labels, Latents
@@ -53,7 +53,7 @@ class UnrolledGenerator(nn.Module):
     def __call__(self, latents: Latents, labels: Array | None = None, *, train: bool) -> Array:
         """Generate images."""
         z = beside(to_uniform(latents), labels, self.num_classes)
-        x = nn.Dense(4 * 4 * 8 * self.base, dtype=self.dtype, name="project")(z)
+        x = Dense(4 * 4 * 8 * self.base, dtype=self.dtype, name="project")(z)
         x = self._activate(x.reshape(-1, 4, 4, 8 * self.base).transpose(TO_BATCH_LAST), 4, train)
         layout = {"dtype": self.dtype, "batch_last": True}
         for factor, size in STAGES:
@@ -123,8 +123,8 @@ def players(options: PlayerOptions) -> tuple[UnrolledGenerator, UnrolledDiscrimi
     return generator, UnrolledDiscriminator(d_base, coupled, dtype, classes)
 
 
-def _batch_norm(name: str, train: bool, dtype: Any) -> nn.BatchNorm:
-    return nn.BatchNorm(not train, axis=0, momentum=0.99, dtype=dtype, name=name)
+def _batch_norm(name: str, train: bool, dtype: Any) -> BatchNorm:
+    return BatchNorm(not train, axis=0, momentum=0.99, dtype=dtype, name=name)
 
 
 def to_uniform(latents: Array) -> Array:

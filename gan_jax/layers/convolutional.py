@@ -4,19 +4,14 @@ Both keep their parameters as Flax does ("kernel", "bias"), with the same shapes
 checkpoint moves between machines. `gan_jax.convolution` tells how they are computed and why.
 """
 
-import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 
 from gan_jax.convolution import Geometry, Lowering, convolve, convolve_adjoint
-from gan_jax.types import Array, Key
+from gan_jax.layers.sums import add_bias
+from gan_jax.types import Array
 
 Initializer = nn.initializers.Initializer
 
@@ -131,61 +126,4 @@ def _channels(x: Array, batch_last: bool) -> int:
 
 
 def _add_bias(y: Array, bias: Array | None, batch_last: bool) -> Array:
-    if bias is None:
-        return y
-    return y + jnp.reshape(bias, (-1, 1, 1, 1) if batch_last else (1, 1, 1, -1))
-
-
-class Dropout(nn.Module):
-    """Set a share of the activations to zero in training and scale the others up to keep the mean.
-
-    The mask hashes each activation's index with two random words drawn from the key, a dozen integer operations that
-    fuse with what reads the mask: no mask is stored, and the backward pass computes it again. The rate is rounded to a
-    multiple of 2^-32.
-
-    Attributes:
-      rate: share set to zero, in [0, 1).
-    """
-
-    rate: float
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """Drop activations if `train`; otherwise return them as they are."""
-        dropped = round(self.rate * 2**32)
-        if not train or dropped == 0:
-            return x
-        bits = _hashed_bits(self.make_rng("dropout"), x.shape)
-        return jnp.where(bits >= np.uint32(dropped), x * (2**32 / (2**32 - dropped)), 0)
-
-
-def _hashed_bits(key: Key, shape: tuple[int, ...]) -> Array:
-    first, second = jax.random.bits(key, (2,), jnp.uint32)
-    index = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
-    return _mix(_mix(index ^ first) + second)
-
-
-def _mix(
-    words: Array,
-) -> Array:  # Wellons 2018, "Prospecting for Hash Functions": lowbias32, a bijection
-    words = (words ^ (words >> 16)) * np.uint32(0x7FEB352D)
-    words = (words ^ (words >> 15)) * np.uint32(0x846CA68B)
-    return words ^ (words >> 16)
-
-
-def normed(layer: nn.Module, *, on: bool, train: bool) -> Callable[[Array], Array]:
-    """Divide a layer's kernel by an estimate of its largest singular value, if that is asked for.
-
-    The estimate is one step of the power method in each training pass, from where the last one ended; its vectors are
-    the module's model state. Parameters keep their names.
-
-    Args:
-      layer: with parameters of its own.
-      on: whether to divide.
-      train: whether to renew the estimate.
-
-    Reference: Miyato et al. 2018, section 2.1 and appendix A, arXiv:1802.05957.
-    """
-    if not on:
-        return layer
-    return partial(nn.SpectralNorm(layer, name=f"{layer.name}_spectrum"), update_stats=train)
+    return y if bias is None else add_bias(y, bias, 0 if batch_last else -1)

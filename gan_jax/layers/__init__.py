@@ -1,0 +1,9 @@
+"""Layers in Linen that are fast on every platform, one idea a file."""
+
+from gan_jax.layers.batch_norm import BatchNorm
+from gan_jax.layers.convolutional import Conv, ConvTranspose
+from gan_jax.layers.dense import Dense
+from gan_jax.layers.dropout import Dropout
+from gan_jax.layers.spectral import normed
+
+__all__ = ["BatchNorm", "Conv", "ConvTranspose", "Dense", "Dropout", "normed"]

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.penalties import weighted
+from gan_jax.pull_back import bound, never_flat, slopes_by_logit
 from gan_jax.types import (
     GAN,
     Array,
@@ -30,11 +31,14 @@ def discriminator_objective(
       f32[] to minimise, and (D's new model state, metrics).
     """
     pass_key, penalty_key = jax.random.split(key)
+    apart = shares_passes(gan, params, model_state, real)
     real_logits, fake_logits, new_model_state = judge_both(
-        judge_of(gan), params, model_state, real, fake, key=pass_key
+        judge_of(gan), params, model_state, real, fake, key=pass_key, apart=apart
     )
+    seeds = slopes_by_logit(gan.loss, real_logits, fake_logits)[0] if apart else None
+    real_logits = never_flat(real_logits) if apart else real_logits
     loss = gan.loss.discriminator(real_logits, fake_logits)
-    penalty = penalties(gan, params, model_state, real, fake, key=penalty_key)
+    penalty = penalties(gan, params, model_state, real, fake, key=penalty_key, seeds=seeds)
     metrics = discriminator_metrics(loss, real_logits, fake_logits)
     if penalty is None:
         return loss, (new_model_state, metrics)
@@ -97,17 +101,19 @@ def judge_both(
     fake: Images,
     *,
     key: Key,
+    apart: bool = False,
 ) -> tuple[Logits, Logits, ModelState]:
     """Run D in training mode on real samples, and on generated images that wear their labels.
 
-    In one pass over both where samples do not influence one another. A D that couples its batch sees them in two
-    passes, real first, so that each kind is normalised by its own statistics; its running statistics hear both.
+    In one pass over both where samples do not influence one another, unless they are wanted `apart`. A D that couples
+    its batch sees them in two passes, real first, so that each kind is normalised by its own statistics; its running
+    statistics hear both.
 
     Returns:
       Logits of the real images [B], of the generated ones [B], and D's new model state.
     """
     images, labels = real
-    if not network.couples_batch:
+    if not (network.couples_batch or apart):
         both = jnp.concatenate([images, fake])
         twice = None if labels is None else jnp.concatenate([labels, labels])
         logits, model_state = network.apply(params, model_state, both, twice, train=True, key=key)
@@ -120,21 +126,51 @@ def judge_both(
 
 
 def penalties(
-    gan: GAN, params: Params, model_state: ModelState, real: Batch, fake: Images, *, key: Key
+    gan: GAN,
+    params: Params,
+    model_state: ModelState,
+    real: Batch,
+    fake: Images,
+    *,
+    key: Key,
+    seeds: Logits | None = None,
 ) -> Array | None:
-    """Sum the weighted penalties, each a mean over the batch with a key of its own; None if the game has none."""
+    """Sum the weighted penalties, each a mean over the batch with a key of its own; None if the game has none.
+
+    Args:
+      gan: the game.
+      params: of D.
+      model_state: of D.
+      real: samples [B, ...].
+      fake: images generated for their labels [B, ...].
+      key: draws dropout, augmentation and the points between them.
+      seeds: slopes of the loss by the real logits [B], none of them 0, where D's real pass is to be shared.
+    """
     judge = judge_of(gan).apply
     terms = []
     for number, penalty in enumerate(gan.penalties):
         pass_key, points_key = jax.random.split(jax.random.fold_in(key, number))
 
-        def logit_fn(images: Images, pass_key: Key = pass_key) -> Logits:
+        def logits_of(params: Params, images: Images, pass_key: Key = pass_key) -> Logits:
             again = jax.random.clone(pass_key)  # asked twice, the same D answers, dropout and all
-            logits, _ = judge(params, model_state, images, real.labels, train=True, key=again)
-            return logits
+            return judge(params, model_state, images, real.labels, train=True, key=again)[0]
 
+        logit_fn = bound(logits_of, params, seeds)
         terms.append(weighted(penalty, logit_fn, real.images, fake, key=points_key))
     return sum(terms[1:], start=terms[0]) if terms else None
+
+
+def shares_passes(gan: GAN, params: Params, model_state: ModelState, real: Batch) -> bool:
+    """Whether penalties may share D's real pass with the loss: it has no state, and draws nothing from its key."""
+    if not gan.penalties or gan.discriminator.couples_batch or jax.tree.leaves(model_state):
+        return False
+
+    def logits_of(key: Key) -> Logits:
+        judge = judge_of(gan).apply
+        return judge(params, model_state, real.images, real.labels, train=True, key=key)[0]
+
+    traced = jax.make_jaxpr(logits_of)(jax.eval_shape(jax.random.key, 0)).jaxpr
+    return not any(traced.invars[0] in equation.invars for equation in traced.eqns)
 
 
 def discriminator_metrics(loss: Array, real_logits: Logits, fake_logits: Logits) -> Metrics:

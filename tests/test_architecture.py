@@ -21,7 +21,7 @@ CONVOLUTIONS = {  # convolution <- layers <- models
     "wave_layers": {"types", "convolution"},
     "models": {"types", "layers", "wave_layers"},
 }
-# losses, penalties, sampling <- objectives <- gradients <- steps <- rules; population beside the rules
+# losses, penalties, pull_back, sampling <- objectives <- gradients <- steps <- rules; population beside the rules
 GAME = {
     "losses": {"types"},
     "penalties": {"types"},
@@ -29,13 +29,14 @@ GAME = {
     "rejection": {"types"},
     "augmentations": {"types"},
     "adaptive": {"types", "augmentations", "sampling"},
-    "objectives": {"types", "penalties"},
+    "pull_back": {"types"},
+    "objectives": {"types", "penalties", "pull_back"},
     "gradients": {"types", "sampling", "objectives"},
     "steps": {"types", "sampling", "gradients"},
     "streaming": {"types", "sampling", "steps"},
     "optimizers": {"types"},
     "jacobian": {"types"},
-    "rules": {"types", "sampling", "objectives", "gradients", "jacobian", "steps"},
+    "rules": {"types", "sampling", "pull_back", "objectives", "gradients", "jacobian", "steps"},
     "population": {"types", "steps"},
     "dynamics": {"types", "sampling", "objectives", "gradients", "jacobian", "steps"},
 }

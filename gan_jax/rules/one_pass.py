@@ -10,7 +10,9 @@ from gan_jax.objectives import (
     judge_both,
     judge_of,
     penalties,
+    shares_passes,
 )
+from gan_jax.pull_back import off_zero, over_batch
 from gan_jax.rules.one_batch import one_batch
 from gan_jax.sampling import sample_latents
 from gan_jax.steps import move_discriminator, move_generator
@@ -44,6 +46,7 @@ def one_stage_step(
     num_images = batch.images.shape[0]
     latents = sample_latents(latent_key, num_images, gan.latent_dim)
     d_params, d_model_state, _ = state.discriminator
+    apart = shares_passes(gan, d_params, d_model_state, batch)
 
     def generate(params: Params):
         return gan.generator.apply(
@@ -52,7 +55,7 @@ def one_stage_step(
 
     def judge(params: Params, fakes: Images):
         real_logits, fake_logits, model_state = judge_both(
-            judge_of(gan), params, d_model_state, batch, fakes, key=d_key
+            judge_of(gan), params, d_model_state, batch, fakes, key=d_key, apart=apart
         )
         return (real_logits, fake_logits), model_state
 
@@ -60,10 +63,11 @@ def one_stage_step(
     logits, pull_to_d, new_d_model_state = jax.vjp(judge, d_params, fakes, has_aux=True)
     d_loss, g_loss, slopes, ratio = _slopes_by_logit(gan, *logits)
     d_grads, image_grads = pull_to_d(slopes)
-    (g_grads,) = pull_to_g(image_grads * ratio.reshape(-1, *[1] * (fakes.ndim - 1)))
+    (g_grads,) = pull_to_g(image_grads * over_batch(ratio, fakes))
 
     def penalty_of(params: Params):
-        return penalties(gan, params, d_model_state, batch, fakes, key=penalty_key)
+        seeds = slopes[0] if apart else None
+        return penalties(gan, params, d_model_state, batch, fakes, key=penalty_key, seeds=seeds)
 
     extra: Metrics = {}
     if gan.penalties:
@@ -88,9 +92,7 @@ def _slopes_by_logit(
     g_loss, g_slopes = jax.value_and_grad(gan.loss.generator, 1)(
         real_logits if gan.loss.needs_real else None, fake_logits
     )
-    # Where D's slope is exactly 0 (hinge) a ratio does not exist: 1e-12, far below rounding in D's sum, stands in.
-    tiny = jnp.where(fake_slopes < 0.0, -1e-12, 1e-12)
-    fake_slopes = jnp.where(jnp.abs(fake_slopes) < 1e-12, tiny, fake_slopes)
+    real_slopes, fake_slopes = off_zero(real_slopes), off_zero(fake_slopes)
     return d_loss, g_loss, (real_slopes, fake_slopes), g_slopes / fake_slopes
 
 

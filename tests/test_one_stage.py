@@ -44,6 +44,7 @@ LOSSES = {
     "relativistic": losses.relativistic(),
 }
 GAMMA = 0.7
+PENALISED = ("non_saturating", "relativistic")
 
 
 def players(z, key):
@@ -59,7 +60,7 @@ def players(z, key):
 def in_one_stage(state, real, z, key):
     results = {}
     for name, loss in LOSSES.items():
-        gamma = GAMMA if name in ("non_saturating", "relativistic") else None
+        gamma = GAMMA if name in PENALISED else None
         gan = players(z, key)._replace(loss=loss, penalties=paying(r1_gamma=gamma))
         new, metrics = one_stage.step(gan, state, Batch(real), key=jax.random.clone(key))
         grads = [player.opt_state.history for player in (new.generator, new.discriminator)]
@@ -76,9 +77,15 @@ def the_long_way(state, real, z, key):
     def fakes_of(g):
         return gan.generator.apply(g, g_old.model_state, z, train=True, key=None)
 
-    def logits_of(d, fakes):
-        both = jnp.concatenate([real, fakes])
-        logits, _ = gan.discriminator.apply(d, {}, both, train=True, key=None)
+    def logits_of(d, fakes, name):
+        def judge(x):
+            return gan.discriminator.apply(d, {}, x, train=True, key=None)[0]
+
+        if (
+            name in PENALISED
+        ):  # a D whose dropout is pinned shares its real pass, and goes apart for it
+            return judge(real), judge(fakes)
+        logits = judge(jnp.concatenate([real, fakes]))
         return logits[:BATCH], logits[BATCH:]
 
     def penalty_of(d):
@@ -89,11 +96,11 @@ def the_long_way(state, real, z, key):
 
     for name, loss in LOSSES.items():
 
-        def d_loss(d, loss=loss):
-            return loss.discriminator(*logits_of(d, fakes_of(g_old.params)[0]))
+        def d_loss(d, loss=loss, name=name):
+            return loss.discriminator(*logits_of(d, fakes_of(g_old.params)[0], name))
 
-        def g_loss(g, loss=loss):
-            return loss.generator(*logits_of(d_old.params, fakes_of(g)[0]))
+        def g_loss(g, loss=loss, name=name):
+            return loss.generator(*logits_of(d_old.params, fakes_of(g)[0], name))
 
         d_value, d_grads = jax.value_and_grad(d_loss)(d_old.params)
         g_value, g_grads = jax.value_and_grad(g_loss)(g_old.params)
@@ -101,11 +108,11 @@ def the_long_way(state, real, z, key):
         metrics = dict(
             zip(
                 ("real_logits", "fake_logits"),
-                map(jnp.mean, logits_of(d_old.params, fakes)),
+                map(jnp.mean, logits_of(d_old.params, fakes, name)),
                 strict=True,
             )
         )
-        if name in ("non_saturating", "relativistic"):
+        if name in PENALISED:
             metrics["d_penalty"], more = jax.value_and_grad(penalty_of)(d_old.params)
             d_grads = jax.tree.map(jnp.add, d_grads, more)
         metrics |= {"d_loss": d_value, "g_loss": g_value}

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import filelock
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 from commands import TINY, call, import_main, start
 from kill import differences, evidence
 
+from experiments.command.program import UserError
 from experiments.many import side_by_side
 
 gaussians_main = import_main("gaussians")
 
+GB = 2**30
 POINTS = (*TINY, "--dataset=ring", "--latent_dim=2", "--batch_size=8", "--together=no")
 
 
@@ -83,6 +87,32 @@ def test_without_a_reader_the_runs_are_stopped(monkeypatch):
     monkeypatch.setattr(side_by_side, "print", nobody_reads, raising=False)
     with pytest.raises(BrokenPipeError):
         play("print('hello', flush=True); time.sleep(60)", "ab")
+
+
+@pytest.mark.parametrize(
+    ("wish", "runs", "memory", "number"),
+    [
+        ("auto", 20, None, 8), ("auto", 3, None, 3), ("auto", 1, None, 1), ("5", 20, None, 5), ("5", 3, None, 3),
+        ("auto", 20, (10 * GB, GB), 5), ("auto", 20, (GB, 4 * GB), 1), ("5", 20, (GB, GB), 5),
+    ],
+)  # fmt: skip
+def test_auto_is_a_process_for_each_core_as_far_as_memory_and_runs_go(
+    monkeypatch, wish, runs, memory, number
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    monkeypatch.setattr(side_by_side, "_memory", lambda: memory)
+    flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(processes=wish):
+        assert side_by_side.choose_number(runs) == number
+
+
+def test_a_device_that_serves_one_process_has_one(monkeypatch):
+    monkeypatch.setattr(side_by_side.jax, "default_backend", lambda: "gpu")
+    flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(processes="auto"):
+        assert side_by_side.choose_number(8) == 1
+    with flagsaver.flagsaver(processes="2"), pytest.raises(UserError, match="--processes=2"):
+        side_by_side.choose_number(8)
 
 
 class Unread:

@@ -11,6 +11,11 @@ Numbers of different networks say nothing of one another: experiments.evaluate s
 experiments.compare refuses to mix them. Pictures without classes cannot teach a network here: of those only pixels are
 measured.
 
+Measured, on 2 cores of an AMD EPYC (Zen 1, AVX2): eight classes of emoji at 64x64 (3,042 pictures to learn from), with
+`--group_by=emoji_u[0-9a-f]+ --mirror --num_epochs=7`, in 1.5 minutes: accuracy 91.12 % of 338 unseen pictures, of which
+83.43 % are of one class; 48.43 % averaged over classes, calibration error 3.78 %. Few groups of siblings fill the share
+that is held out, so the average over classes is the number to look at.
+
 Two networks come with the package, for 28x28 grey images:
 
     python -m experiments.train_features --dataset=mnist --data_dir=DIR --num_epochs=10 --num_held_out=5000 \

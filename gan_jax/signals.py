@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BANDS = 64
 LOWEST_HZ = 50.0
 RANGE_DB = 60.0  # from white to black
+SILENT_DB = 3.0  # above black, up to which a pixel is silence on the way back: no generator draws black exactly
 _COLUMNS = 16  # their number is a multiple, so that a DCGAN can halve it
 _HOP_SECONDS, _WINDOW_SECONDS = 0.012, 0.032
 _POWER_ITERATIONS, _PHASE_ITERATIONS, _MOMENTUM = 30, 32, 0.99
@@ -132,7 +133,11 @@ def _invert(pictures: np.ndarray, how: Spectrogram, seed: int) -> np.ndarray:
     """Invert some at once, in float32: it is the phases that are uncertain, not the sums."""
     levels = pictures / 255.0 if pictures.dtype == np.uint8 else (pictures + 1.0) / 2
     levels = np.clip(levels[:, ::-1, :, 0].transpose(0, 2, 1), 0, 1).astype(np.float32)
-    energy = np.where(levels > 0, np.float32(10) ** (RANGE_DB / 10 * (levels - 1)), np.float32(0))
+    energy = np.where(
+        levels > SILENT_DB / RANGE_DB,
+        np.float32(10) ** (RANGE_DB / 10 * (levels - 1)),
+        np.float32(0),
+    )
     filters = _mel_filters(how.sample_rate).astype(np.float32)
     magnitude = np.sqrt(_spread(energy.reshape(-1, BANDS), filters)).reshape(*levels.shape[:2], -1)
     phase = np.random.default_rng(seed).uniform(0, 2 * np.pi, magnitude.shape[1:])

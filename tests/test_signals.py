@@ -58,6 +58,12 @@ def test_silence_is_black_and_black_is_silence():
     assert np.abs(wave[: 16 * HOW.hop]).max() < 0.02 and np.abs(wave).max() == 1
 
 
+def test_nearly_black_is_silence_too():
+    picture = np.full((1, *HOW.shape), 12, np.uint8)  # 2.8 dB
+    assert (to_waves(picture, HOW) == 0).all()
+    assert (to_waves(picture + 1, HOW) != 0).any()  # 3.06 dB
+
+
 def test_the_way_there_and_back_keeps_the_picture():
     picture = to_picture(sweep(), HOW)
     waves = to_waves(np.stack([picture, picture]), HOW)

@@ -147,7 +147,7 @@ def test_nonsense_gets_one_line_and_exit_code_1_and_touches_nothing(
     monkeypatch.setattr(provenance, "_commit", lambda: None)  # asks git
     monkeypatch.setattr(data, "load", functools.partial(load_once, data.load))
     if kind not in ("combinations", "data"):
-        monkeypatch.setattr(loop, "check", lambda *arguments: None)  # traces a step
+        monkeypatch.setattr(loop, "check_playable", lambda *arguments: None)  # traces a step
     monkeypatch.chdir(tmp_path)
     complaints = []
     for number, case in enumerate(case for case in cases if case.kind == kind):

@@ -4,7 +4,7 @@
     images = generator.sample(16, seed=0)  # f32[16, 28, 28, 1] in [-1, 1]
     print(generator.card)
 
-Each lies in a folder of its own, as `experiments.export --files=weights --half` writes it: a megabyte at most, or a little more.
+Each lies in a folder of its own, as `experiments.export --files=weights --half` writes it: about 1 MB.
 """
 
 from importlib import resources

@@ -105,7 +105,9 @@ class Lab:
         monkeypatch.setattr(RunFolder, "append_metrics", append_metrics)
         monkeypatch.setattr(Checkpoints, "save", save)
         monkeypatch.setattr(chunk, "make_chunk", make_chunk)
-        monkeypatch.setattr(loop, "check_playable", lambda *arguments: None)  # traces a step each time
+        monkeypatch.setattr(
+            loop, "check_playable", lambda *arguments: None
+        )  # traces a step each time
         monkeypatch.setattr(provenance, "_commit", lambda: None)  # asks git each time
         for picture in ("save_curves", "save_animation"):  # slow, and drawn from what is compared
             monkeypatch.setattr(plots, picture, lambda *arguments, **options: None)

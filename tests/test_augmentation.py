@@ -69,19 +69,19 @@ PASSES = [
     # D's turn over both kinds at once, and G's
     (alternating, from_linen(DropoutDiscriminator()), {}, [2 * BATCH, BATCH]),
     (alternating, from_linen(BatchNormDiscriminator()), {}, [BATCH] * 3),
-    # besides them, a pass for each penalty
+    # besides them, a pass for each penalty, and first one that is traced and never computed: does it draw anything?
     (
         alternating,
         from_linen(DropoutDiscriminator()),
         {"penalties": paying(r1_gamma=1.0, gp_weight=1.0)},
-        [2 * BATCH, BATCH, BATCH, BATCH],
+        [BATCH, 2 * BATCH, BATCH, BATCH, BATCH],
     ),
     # a relativistic G shows D its own real images too
     (alternating, from_linen(DropoutDiscriminator()), {"loss": losses.relativistic()},
      [2 * BATCH, BATCH, BATCH]),
     (article, from_linen(DropoutDiscriminator()), {}, [BATCH] * 3),
     (one_stage, from_linen(DropoutDiscriminator()), {"penalties": paying(r2_gamma=1.0)},
-     [2 * BATCH, BATCH]),
+     [BATCH, 2 * BATCH, BATCH]),
 ]  # fmt: skip
 
 

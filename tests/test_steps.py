@@ -116,6 +116,7 @@ COUPLED = from_linen(BatchNormDiscriminator())
 UNCOUPLED = from_linen(DropoutDiscriminator())
 IN_TRAINING = Call(BATCH, train=True, keyed=True)
 BOTH_AT_ONCE = Call(2 * BATCH, train=True, keyed=True)
+LOOK = IN_TRAINING  # traced and never computed: does the pass draw anything, or may penalties share it?
 
 
 PAIRED = losses.relativistic()
@@ -129,7 +130,7 @@ PAIRED = losses.relativistic()
             discriminator_step,
             UNCOUPLED,
             {"penalties": paying(r1_gamma=1.0)},
-            [BOTH_AT_ONCE, IN_TRAINING],
+            [LOOK, BOTH_AT_ONCE, IN_TRAINING],
         ),
         (discriminator_step, COUPLED, {}, [IN_TRAINING] * 2),
         (generator_step, UNCOUPLED, {}, [IN_TRAINING]),

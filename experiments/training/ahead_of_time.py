@@ -21,9 +21,10 @@ from experiments.command.game import build_gan, check
 from experiments.command.program import UserError
 from experiments.training.chunk import assemble
 from experiments.training.loop import next_chunk
-from gan_jax import layers, parallel
+from gan_jax import parallel
 from gan_jax.convolution import Lowering
 from gan_jax.data import Dataset
+from gan_jax.layers import convolutional
 
 DATA_SHAPES = {  # training sets, so that none need be at hand: uint8 [N, H, W, C]
     "digits": (1500, 28, 28, 1),
@@ -125,12 +126,12 @@ def find_slice(name: str, batch_size: int) -> Slice:
 @contextlib.contextmanager
 def convolutions_as(lowering: Lowering) -> Iterator[None]:
     """Let the layers that are traced meanwhile be computed in one way, on every platform."""
-    chosen = layers.Geometry
-    layers.Geometry = lambda *given: chosen(*given)._replace(lowering=lowering)
+    chosen = convolutional.Geometry
+    convolutional.Geometry = lambda *given: chosen(*given)._replace(lowering=lowering)
     try:
         yield
     finally:
-        layers.Geometry = chosen
+        convolutional.Geometry = chosen
 
 
 def lower_chunk(config: Config, where: Slice) -> jax.stages.Lowered:

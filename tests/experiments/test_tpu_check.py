@@ -10,7 +10,7 @@ from experiments import tpu_check
 from experiments.command import config as configs
 from experiments.command import shared_flags
 from experiments.training import ahead_of_time
-from gan_jax import layers
+from gan_jax.layers import convolutional
 
 needs_libtpu = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None,
@@ -89,11 +89,11 @@ def test_on_tpu_auto_is_lax_and_either_lowering_can_be_had():
 
 
 def test_a_forced_lowering_ends_with_its_block():
-    before = layers.Geometry
+    before = convolutional.Geometry
     with pytest.raises(ZeroDivisionError), ahead_of_time.convolutions_as("matmul"):
-        assert layers.Geometry((3, 3), (1, 1), (4, 4), "auto").lowering == "matmul"
+        assert convolutional.Geometry((3, 3), (1, 1), (4, 4), "auto").lowering == "matmul"
         raise ZeroDivisionError
-    assert layers.Geometry is before
+    assert convolutional.Geometry is before
 
 
 @needs_libtpu

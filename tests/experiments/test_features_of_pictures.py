@@ -162,7 +162,9 @@ def test_a_network_is_trained_measures_a_run_and_refuses_another_networks_number
         features = f"--features={tmp_path}/{seed}.safetensors"
         line = [*TINY, *data, f"--workdir={tmp_path}/run{seed}", "--latent_dim=4", features]
         assert run("images", *line, "--eval_every=3", "--eval_samples=100").code == 0
-        found = run("evaluate", f"--workdir={tmp_path}/run{seed}", "--num_samples=20")
+        found = run(
+            "evaluate", f"--workdir={tmp_path}/run{seed}", "--num_samples=20", "--measures=frechet"
+        )
         assert found.code == 0, found.err
     results = [json.loads((tmp_path / f"run{k}" / "evaluation.json").read_text()) for k in (0, 1)]
     assert results[0][-1]["features_sha256"] == network.sha256 != results[1][-1]["features_sha256"]

@@ -10,7 +10,7 @@ from experiments.measuring.measure import HIGHER, LOWER, Kind, Measure, Watch, Y
 from gan_jax import data
 from gan_jax.data import Dataset
 from gan_jax.data.mixtures import Mixture
-from gan_jax.evaluation.coverage import mixture_coverage
+from gan_jax.evaluation.coverage import coverage_of_places, places_on_mixture
 from gan_jax.evaluation.values import RESAMPLES, Values, with_interval
 
 
@@ -19,7 +19,15 @@ def numbers(points: np.ndarray, mixture: Mixture) -> dict[str, float]:
 
     `shortfall`, KL + 1 - high-quality share, sums up what they lack in evenness and in quality.
     """
-    found = mixture_coverage(points, mixture.centres, mixture.sigma)
+    return _numbers(_places(points, mixture), mixture)
+
+
+def _places(points: np.ndarray, mixture: Mixture) -> np.ndarray:
+    return places_on_mixture(points, mixture.centres, mixture.sigma)
+
+
+def _numbers(places: np.ndarray, mixture: Mixture) -> dict[str, float]:
+    found = coverage_of_places(places, len(mixture.centres))
     return {
         "modes": float(found.modes),
         "high_quality": found.high_quality,
@@ -33,9 +41,10 @@ def modes(
 ) -> Values:
     """Measure points [N, 2] as `numbers` does, with intervals."""
     del unseen
+    places = _places(samples, train)
     return {
-        name: with_interval(value, lambda points, n=name: numbers(points, train)[n], samples, resamples)
-        for name, value in numbers(samples, train).items()
+        name: with_interval(value, lambda places, n=name: _numbers(places, train)[n], places, resamples)
+        for name, value in _numbers(places, train).items()
     }  # fmt: skip
 
 

@@ -99,17 +99,53 @@ def mixture_coverage(
     Reference: Srivastava et al. (VEEGAN), 2017, arXiv:1705.07761; Lin et al. (PacGAN), 2018, section
     4.1, arXiv:1712.04086.
     """
+    return coverage_of_places(
+        places_on_mixture(points, centres, sigma, reach=reach), len(centres), weights=weights
+    )
+
+
+def places_on_mixture(
+    points: ArrayLike, centres: ArrayLike, sigma: float, *, reach: float = 3.0
+) -> np.ndarray:
+    """Say of each point all that `mixture_coverage` counts: its centre, and whether it is of high quality.
+
+    Args:
+      points: as `mixture_coverage` takes them; so are centres, sigma and reach.
+      centres: [K, D].
+      sigma: > 0.
+      reach: in sigmas.
+
+    Returns:
+      [N] integers: 2 k for a point nearest to centre k, and 1 more if it is of high quality.
+
+    Raises:
+      ValueError: as `mixture_coverage`.
+    """
     points, centres = as_feature_pair({"points": points, "centres": centres})
     if not (sigma > 0 and reach > 0):
         raise ValueError(f"sigma and reach must be > 0, got {sigma} and {reach}")
     distances = np.stack([np.linalg.norm(points - centre, axis=1) for centre in centres], axis=1)
-    nearest = distances.argmin(axis=1)
-    good = distances.min(axis=1) <= reach * sigma
-    counts = np.bincount(nearest, minlength=len(centres))
+    return 2 * distances.argmin(axis=1) + (distances.min(axis=1) <= reach * sigma)
+
+
+def coverage_of_places(
+    places: np.ndarray, num_centres: int, *, weights: ArrayLike | None = None
+) -> MixtureCoverage:
+    """Count what `places_on_mixture` says: so a bootstrap measures its points once.
+
+    Args:
+      places: [N], N >= 1, in 0..2 num_centres - 1.
+      num_centres: K.
+      weights: [K], of the mixture, up to a factor; None for equal ones.
+
+    Returns:
+      As `mixture_coverage`.
+    """
+    poor, good = np.bincount(places, minlength=2 * num_centres).reshape(num_centres, 2).T
     return MixtureCoverage(
-        modes=len(np.unique(nearest[good])),
-        high_quality=float(good.mean()),
-        kl=histogram_kl(counts, np.ones(len(centres)) if weights is None else weights),
+        modes=int((good > 0).sum()),
+        high_quality=float(good.sum() / places.size),
+        kl=histogram_kl(poor + good, np.ones(num_centres) if weights is None else weights),
     )
 
 

@@ -11,9 +11,10 @@ import pytest
 from commands import TINY, call, import_main, reject_constant, run
 
 from experiments.many import summary
+from experiments.many.one_call import RunsInOneCall
 from experiments.measuring.evaluation import Request
 from experiments.record.restored import restore_run
-from experiments.training import loop
+from experiments.training.run import Run
 from gan_jax import losses, plots
 
 gaussians_main = import_main("gaussians")
@@ -232,7 +233,8 @@ def test_a_run_that_diverges_is_counted_and_the_others_go_on(tmp_path, capsys, m
     ]  # fmt: skip
     for again in range(2):
         if again:  # nothing is trained then
-            monkeypatch.setattr(loop, "next_chunk", None)
+            monkeypatch.setattr(Run, "advance", None)
+            monkeypatch.setattr(RunsInOneCall, "advance", None)
         outcome = call(gaussians_main, arguments, capsys)
         assert outcome.code == 1 and outcome.err.count("\n") == 1
         assert "2 of 4 runs diverged" in outcome.err and "g_lr_10-seed_0" in outcome.err

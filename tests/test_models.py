@@ -17,7 +17,13 @@ from tiny import adjoint64, assert_close, convolve64, drawn_variables, normal, o
 
 from gan_jax.models import article, dcgan, mlp, residual, unrolled, wave
 from gan_jax.models.article import ArticleDiscriminator, ArticleGenerator
-from gan_jax.models.dcgan import IMAGE_LAYERS, DCGANDiscriminator, DCGANGenerator
+from gan_jax.models.dcgan import (
+    HALF_SIZE,
+    IMAGE_LAYERS,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    SmoothTranspose,
+)
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.models.options import stages
 from gan_jax.models.residual import ResidualDiscriminator, ResidualGenerator
@@ -41,6 +47,7 @@ GENERATORS = {
     "dcgan, hidden layers": DCGANGenerator(size=8, base=2, hidden=(5, 3)),
     "dcgan, no batch norm": DCGANGenerator(size=8, base=2, batch_norm=False),
     "dcgan, last layer transposed": DCGANGenerator((8, 12), base=2, image_layer="conv_transpose"),
+    "dcgan, the same smooth": DCGANGenerator((8, 12), base=2, image_layer="smooth_transpose"),
     "residual": ResidualGenerator((8, 12), base=2),
     "residual, hidden layers": ResidualGenerator((8, 8), base=2, hidden=(5,), blocks=2),
     "wave": WaveGenerator(num_samples=64, base=2),
@@ -147,6 +154,26 @@ def test_a_dcgan_makes_and_judges_images_of_every_even_height_and_width(
     assert logits.shape == (BATCH,)
 
 
+def test_a_smooth_last_layer_draws_what_the_other_draws_but_for_checkerboards():
+    """Its mean of neighbours: a hand-computed case; and no kernel makes alternating pixels."""
+    layer = SmoothTranspose(1, (2, 2), (2, 2))
+    x = jnp.ones((1, 3, 3, 1))
+
+    def draw(kernel):
+        weights = {
+            "kernel": jnp.array(kernel, jnp.float32).reshape(2, 2, 1, 1),
+            "bias": jnp.ones(1),
+        }
+        return layer.apply({"params": weights}, x)[0, :, :, 0]
+
+    alternating = [[1, -1], [-1, 1]]
+    inside = draw(alternating)[1:-1, 1:-1]
+    np.testing.assert_array_equal(inside, jnp.ones((4, 4)))
+    np.testing.assert_array_equal(draw([[2, 2], [2, 2]]), jnp.full((6, 6), 3.0))
+    rows = draw([[4, 4], [0, 0]])[:, 0]  # 5 1 5 1 5 1, the outermost doubled
+    np.testing.assert_array_equal(rows, [4, 3, 3, 3, 3, 2])
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
@@ -163,11 +190,12 @@ def test_both_sides_are_halved_together_while_they_can_be(size, expected):
     assert stages(size) == expected
 
 
-def test_a_last_layer_from_half_the_size_replaces_the_last_map_and_nothing_else():
+@pytest.mark.parametrize("layer", HALF_SIZE)
+def test_a_last_layer_from_half_the_size_replaces_the_last_map_and_nothing_else(layer):
     z = jax.ShapeDtypeStruct((BATCH, 4), jnp.float32)
     plain = DCGANGenerator((16, 24), 3, base=2)
     before, _, _, _ = traced(plain, z)
-    params, _, fakes, _ = traced(plain.clone(image_layer="conv_transpose"), z)
+    params, _, fakes, _ = traced(plain.clone(image_layer=layer), z)
     assert fakes.shape == (BATCH, 16, 24, 3)
     assert before["image"]["kernel"].shape == (5, 5, 2, 3)
     assert params["image"]["kernel"].shape == (4, 4, 3, 4)

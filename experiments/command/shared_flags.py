@@ -84,7 +84,8 @@ def _define_networks() -> None:
     _hidden("d_hidden", "D")
     flags.DEFINE_enum(
         "image_layer", "conv", IMAGE_LAYERS, "the dcgan's last layer in G: conv, 5x5 on a hidden map of full size, or "
-        "conv_transpose, 4x4 straight from half the size: a third less work a step at 64x64"
+        "conv_transpose, 4x4 straight from half the size: a third less work a step at 64x64; or smooth_transpose, "
+        "the same without a checkerboard"
     )  # fmt: skip
     flags.DEFINE_bool(
         "conditional",

@@ -15,16 +15,40 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 
 from gan_jax.layers import BatchNorm, Conv, ConvTranspose, Dense, normed
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, image_shape, scaled, stages
 from gan_jax.types import Array, Labels, Latents
 
+
+class SmoothTranspose(ConvTranspose):
+    """`ConvTranspose`, then a mean over neighbours, 1 : 2 : 1 down and across.
+
+    The mean has a zero at the frequency of a checkerboard, whose pixels alternate: none can be drawn, whatever the
+    kernel. The filter is the binomial one of StyleGAN's resampling (Karras et al. 2019, section 2, arXiv:1812.04948).
+    """
+
+    def __call__(self, x: Array) -> Array:
+        """Upsample a batch of images [B, H, W, C]."""
+        return _mean_of_neighbours(_mean_of_neighbours(super().__call__(x), 1), 2)
+
+
+def _mean_of_neighbours(x: Array, axis: int) -> Array:
+    size = x.shape[axis]
+    first, last = (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, size - 1))
+    padded = jnp.concatenate([first, x, last], axis)
+    before, here, after = (lax.slice_in_dim(padded, i, i + size, axis=axis) for i in (0, 1, 2))
+    return 0.25 * (before + after) + 0.5 * here
+
+
 IMAGE_LAYERS: dict[str, Callable[..., nn.Module]] = {
     "conv": partial(Conv, kernel_size=(5, 5)),
     "conv_transpose": partial(ConvTranspose, kernel_size=(4, 4), strides=(2, 2)),
+    "smooth_transpose": partial(SmoothTranspose, kernel_size=(4, 4), strides=(2, 2)),
 }
+HALF_SIZE = ("conv_transpose", "smooth_transpose")  # draw from the map of half the size
 
 
 class DCGANGenerator(nn.Module):
@@ -39,7 +63,8 @@ class DCGANGenerator(nn.Module):
       hidden: widths of dense layers between the latents and the first map: with them G composes a whole image before
         it draws its parts, without them it is linear up to its smallest map.
       image_layer: "conv", 5x5 on a hidden map of full size; or "conv_transpose", 4x4 straight from the map of half
-        the size, without a hidden map of full size, which at 64x64 costs a third of a step.
+        the size, without a hidden map of full size, which at 64x64 costs a third of a step; or "smooth_transpose", the
+        same without its checkerboard.
       num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
 
@@ -68,7 +93,7 @@ class DCGANGenerator(nn.Module):
             x = self._activate(x, f"hidden_{number}", train)
         x = Dense(math.prod(first) * width, dtype=self.dtype, name="project")(x)
         x = self._activate(x.reshape(-1, *first, width), _name(first), train)
-        if self.image_layer == "conv_transpose":
+        if self.image_layer in HALF_SIZE:
             others = others[:-1]
         for size in others:
             width //= 2

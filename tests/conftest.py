@@ -1,6 +1,7 @@
 """What every test runs under: strict JAX, warnings as errors, drawn values that repeat from run to run."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.command import compiler
@@ -21,7 +22,6 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_debug_key_reuse", True)
 
 # `pytest --hypothesis-profile=thorough` draws anew in every run, and eight times as much.
 SLOW_MACHINE = [HealthCheck.too_slow]
@@ -42,6 +42,13 @@ WARNINGS = (
     # Two processes that fill the cache at once: one may meet the other's half-written entry, and compiles.
     "ignore:Error reading persistent compilation cache entry:UserWarning",
 )
+
+
+@pytest.fixture(scope="module")
+def keys_used_once() -> Iterator[None]:
+    """Refuse random keys that are used twice. It takes two thirds more time, so what draws asks for it."""
+    with jax.debug_key_reuse(True):
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

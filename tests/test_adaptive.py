@@ -26,6 +26,8 @@ from gan_jax.rules import RULES, alternating
 from gan_jax.steps import init_state, run_steps
 from gan_jax.types import Batch
 
+pytestmark = pytest.mark.usefixtures("keys_used_once")
+
 NUM = 64
 STILL = optax.sgd(0.0)
 IMAGES = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (400, 6, 6, 1)), jnp.float32)

@@ -12,6 +12,8 @@ from tiny import assert_close, normal, one_in, quick_jit
 
 from gan_jax.augmentations import AUGMENTATIONS, colour, cutout, in_turn, translation
 
+pytestmark = pytest.mark.usefixtures("keys_used_once")
+
 BATCH, SHAPE = 4, (4, 8, 16, 3)
 every = pytest.mark.parametrize("name", AUGMENTATIONS)
 COMPILED = {name: quick_jit(function) for name, function in AUGMENTATIONS.items()}

@@ -40,6 +40,8 @@ from gan_jax.sampling import (
 from gan_jax.steps import init_state
 from gan_jax.types import Batch
 
+pytestmark = pytest.mark.usefixtures("keys_used_once")
+
 # Pixels
 
 

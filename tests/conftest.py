@@ -7,6 +7,10 @@ from pathlib import Path
 from experiments.command import compiler
 from gan_jax.compiler import jaxlib_version
 
+# Two processes test at once: linear algebra that waits for a second thread of its own took nine times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Tests run, and start processes, under what programs set before JAX is imported.
 compiler.prepare(os.environ, jaxlib_version())
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.linen.dtypes import promote_dtype
 
 from gan_jax.convolution import Geometry, convolve, convolve_adjoint
+from gan_jax.precision import of_layer
 from gan_jax.types import Array
 
 KERNEL, STRIDE = 25, 4
@@ -34,9 +34,11 @@ class WaveConv(nn.Module):
         batch, _, length, inputs = x.shape
         kernel = self.param("kernel", _init(-2, -1), (1, KERNEL, inputs, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        operands, (x, kernel, bias) = of_layer(self.dtype, x, kernel, bias)
         x = x.reshape(batch, 1, length // STRIDE, STRIDE * inputs)
-        return convolve(_geometry(x.shape[2]), x, _blocks(kernel)) + bias.reshape(1, 1, 1, -1)
+        return convolve(_geometry(x.shape[2], operands), x, _blocks(kernel)) + bias.reshape(
+            1, 1, 1, -1
+        )
 
 
 class WaveConvTranspose(nn.Module):
@@ -51,8 +53,8 @@ class WaveConvTranspose(nn.Module):
         batch, _, length, inputs = x.shape
         kernel = self.param("kernel", _init(-1, -2), (1, KERNEL, self.features, inputs))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = convolve_adjoint(_geometry(length), x, _blocks(kernel))
+        operands, (x, kernel, bias) = of_layer(self.dtype, x, kernel, bias)
+        y = convolve_adjoint(_geometry(length, operands), x, _blocks(kernel))
         return y.reshape(batch, 1, STRIDE * length, self.features) + bias.reshape(1, 1, 1, -1)
 
 
@@ -60,8 +62,8 @@ def _init(inputs: int, outputs: int) -> nn.initializers.Initializer:
     return nn.initializers.glorot_uniform(in_axis=inputs, out_axis=outputs)
 
 
-def _geometry(blocks: int) -> Geometry:
-    return Geometry((1, BLOCKS), (1, 1), (1, blocks))
+def _geometry(blocks: int, operands: Any) -> Geometry:
+    return Geometry((1, BLOCKS), (1, 1), (1, blocks), operands=operands)
 
 
 def _blocks(kernel: Array) -> Array:

@@ -15,10 +15,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What the rooms of gan_jax may import of gan_jax, besides themselves.
-CONVOLUTIONS = {  # convolution <- layers <- models
-    "convolution": {"types"},
-    "layers": {"types", "convolution"},
-    "wave_layers": {"types", "convolution"},
+CONVOLUTIONS = {  # precision <- convolution <- layers <- models
+    "precision": {"types"},
+    "convolution": {"types", "precision"},
+    "layers": {"types", "precision", "convolution"},
+    "wave_layers": {"types", "precision", "convolution"},
     "models": {"types", "layers", "wave_layers"},
 }
 # losses, penalties, pull_back, sampling <- objectives <- gradients <- steps <- rules; population beside the rules
@@ -61,7 +62,7 @@ ALSO = {
 NO_SIBLINGS = ("models",)
 SHARED_BY_SIBLINGS = ("gan_jax.models.options", "gan_jax.models.conditional")
 
-FLAX_ROOMS = ("networks", "layers", "wave_layers", "models")
+FLAX_ROOMS = ("networks", "precision", "layers", "wave_layers", "models")
 EDGE_ROOMS = ("data", "plots", "checkpoint", "export", "shipped")
 
 # The rooms of experiments, and which of them each may import. Programs lie beside the rooms, and import them all.

@@ -90,6 +90,16 @@ def test_channel_sums_are_sums_and_their_gradient_is_spread(axis):
     assert_close(np.moveaxis(gradient, axis, -1), np.broadcast_to(np.arange(5.0), (4, 3, 2, 5)))
 
 
+@AXES
+def test_channel_sums_of_bfloat16_are_summed_in_float32(axis):
+    shape = (3, 1000) if axis == 0 else (1000, 3)
+    sums = channel_sums(jnp.ones(shape, jnp.bfloat16), axis)
+    assert (
+        sums.dtype == jnp.bfloat16
+    )  # in which a sum of ones that is rounded each time ends at 256
+    np.testing.assert_array_equal(np.float32(sums), np.full(3, 1000.0))
+
+
 # batch, inputs, outputs: where the batch is turned and where it is not
 @pytest.mark.parametrize("sizes", [(2, 9, 8), (9, 2, 3)])
 def test_dense_is_flaxs_with_gradients_of_the_second_order(sizes):

@@ -1,6 +1,6 @@
 """The static part of a convolution."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Lowering = Literal["auto", "matmul", "lax"]
 
@@ -14,6 +14,7 @@ class Geometry(NamedTuple):
       size: (H, W) of the side that is larger, pixels.
       lowering: "matmul", "lax", or "auto" (matmul on CPU, lax elsewhere).
       batch_last: images and outputs are [C, H, W, B] instead of [B, H, W, C].
+      operands: type to which the operands of products are rounded, before anything is gathered; None: not at all.
     """
 
     kernel: tuple[int, int]
@@ -21,3 +22,4 @@ class Geometry(NamedTuple):
     size: tuple[int, int]
     lowering: Lowering = "auto"
     batch_last: bool = False
+    operands: Any = None

@@ -11,16 +11,20 @@ are closed under differentiation: the gradient of each is made of the other two,
 
 Why two lowerings: XLA's convolutions are meant for GPU and TPU; on CPU their gradients become many times slower inside
 a loop (jax-ml/jax#12868), where matrix products keep their speed. "auto" therefore takes matrix products on CPU and
-`lax` convolutions elsewhere. `experiments.benchmarks.convolutions` measures it; experiments/README.md has the table.
+`lax` convolutions elsewhere. Either rounds its operands inside the maps, as `gan_jax.precision` says.
+`experiments.benchmarks.convolutions` measures it; experiments/README.md has the table.
 """
 
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from gan_jax.convolution import products, products_batch_last
 from gan_jax.convolution.geometry import Geometry, Lowering
+from gan_jax.convolution.patches import Pair, padding_before
+from gan_jax.precision import rounded
 from gan_jax.types import Array
 
 __all__ = ["Geometry", "Lowering", "convolve", "convolve_adjoint", "convolve_kernel"]
@@ -63,14 +67,16 @@ convolve_kernel.defvjp(
 
 
 def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> Array:
+    result = jnp.promote_types(a.dtype, b.dtype)
+    a, b = rounded(geometry.operands, a, b)
     matmul = BATCH_LAST[matmul] if geometry.batch_last else matmul
     if geometry.lowering == "matmul":
-        return matmul(geometry, a, b)
+        return matmul(geometry, a, b).astype(result)
     if geometry.lowering == "lax":
-        return lax_convolution(geometry, a, b)
+        return lax_convolution(geometry, a, b).astype(result)
     return lax.platform_dependent(
         a, b, cpu=partial(matmul, geometry), default=partial(lax_convolution, geometry)
-    )
+    ).astype(result)
 
 
 BATCH_LAST = {
@@ -80,27 +86,50 @@ BATCH_LAST = {
 }
 
 
-# lax convolutions
+# lax convolutions. The gradients are those that JAX makes, which would not round what comes back to operands' type.
 
 
 def _convolve_lax(geometry: Geometry, x: Array, k: Array) -> Array:
     images = "CHWN" if geometry.batch_last else "NHWC"
-    return lax.conv_general_dilated(
-        x, k, geometry.strides, "SAME", dimension_numbers=(images, "HWIO", images)
-    )
+    return _wide(x, k, geometry.strides, "SAME", (images, "HWIO", images))
 
 
 def _adjoint_lax(geometry: Geometry, y: Array, k: Array) -> Array:
-    shape = (y.shape[0], *geometry.size, k.shape[2])
-    if geometry.batch_last:
-        shape = (k.shape[2], *geometry.size, y.shape[3])
-    x = jax.ShapeDtypeStruct(shape, y.dtype)
-    (result,) = jax.linear_transpose(lambda x: _convolve_lax(geometry, x, k), x)(y)
-    return result
+    images = "CHWN" if geometry.batch_last else "NHWC"
+    padding = []
+    for size, taps, stride in zip(geometry.size, geometry.kernel, geometry.strides, strict=True):
+        before = taps - 1 - padding_before(size, taps, stride)
+        padding.append((before, size + taps - 1 - _span(size, stride) - before))
+    mirrored = lax.rev(k, (0, 1))
+    return _wide(
+        y, mirrored, (1, 1), padding, (images, "HWOI", images), lhs_dilation=geometry.strides
+    )
 
 
 def _kernel_lax(geometry: Geometry, x: Array, y: Array) -> Array:
-    axis = 0 if geometry.batch_last else 3
-    k = jax.ShapeDtypeStruct((*geometry.kernel, x.shape[axis], y.shape[axis]), x.dtype)
-    (result,) = jax.linear_transpose(lambda k: _convolve_lax(geometry, x, k), k)(y)
-    return result
+    padding = []
+    for size, taps, stride in zip(geometry.size, geometry.kernel, geometry.strides, strict=True):
+        before = padding_before(size, taps, stride)
+        padding.append((before, _span(size, stride) - size + taps - 1 - before))
+    layout = ("NHWC", "OHWI", "HWNC") if geometry.batch_last else ("CHWN", "IHWO", "HWNC")
+    return _wide(x, y, (1, 1), padding, layout, rhs_dilation=geometry.strides)
+
+
+def _span(size: int, stride: int) -> int:
+    """Count the pixels from the first that the outputs' strides meet to the last."""
+    return (-(-size // stride) - 1) * stride + 1
+
+
+def _wide(
+    a: Array,
+    b: Array,
+    strides: Pair,
+    padding: str | list[Pair],
+    layout: tuple[str, str, str],
+    lhs_dilation: Pair | None = None,
+    rhs_dilation: Pair | None = None,
+) -> Array:
+    wide = jnp.promote_types(a.dtype, jnp.float32)
+    return lax.conv_general_dilated(
+        a, b, strides, padding, lhs_dilation, rhs_dilation, layout, preferred_element_type=wide
+    )

@@ -9,10 +9,10 @@ Which side of a convolution is laid out in patches, and how, follows from its ch
 """
 
 import jax.numpy as jnp
-from jax import lax
 
 from gan_jax.convolution.geometry import Geometry
 from gan_jax.convolution.patches import gather_patches, scatter_patches
+from gan_jax.precision import dot
 from gan_jax.types import Array
 
 FEW = 4  # channels that make a row of pixels shorter in memory than a vector register
@@ -69,24 +69,24 @@ def _dot_turned(images: Array, matrix: Array) -> Array:  # [B, H, W, C], [C, T] 
     # XLA turns the images before such a product. Where they are wider than what comes out, that is turned instead.
     if images.shape[3] > matrix.shape[1]:
         return _dot(images, matrix).transpose(3, 0, 1, 2)
-    return lax.dot_general(matrix, images, (((0,), (3,)), ((), ())))
+    return dot(matrix, images, ((0,), (3,)))
 
 
 def _contract_taps(taps: Array, matrix: Array) -> Array:  # [T, B, H, W], [T, C] -> [B, H, W, C]
-    return lax.dot_general(taps, matrix, (((0,), (0,)), ((), ())))
+    return dot(taps, matrix, ((0,), (0,)))
 
 
 def _correlate_taps(taps: Array, images: Array) -> Array:  # [T, B, H, W], [B, H, W, C] -> [T, C]
-    return taps.reshape(taps.shape[0], -1) @ images.reshape(-1, images.shape[3])
+    return dot(taps.reshape(taps.shape[0], -1), images.reshape(-1, images.shape[3]), ((1,), (0,)))
 
 
 def _dot(images: Array, matrix: Array) -> Array:
-    return lax.dot_general(images, matrix, (((3,), (0,)), ((), ())))
+    return dot(images, matrix, ((3,), (0,)))
 
 
 def _correlate(a: Array, b: Array) -> Array:
     a, b = a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3])
-    return lax.dot_general(a, b, (((0,), (0,)), ((), ())))
+    return dot(a, b, ((0,), (0,)))
 
 
 def taps_last(k: Array) -> Array:

@@ -4,11 +4,10 @@ A pixel's values lie side by side over the batch, so shifts move whole rows and 
 (few x many), with nothing turned before or after.
 """
 
-from jax import lax
-
 from gan_jax.convolution.geometry import Geometry
 from gan_jax.convolution.patches import gather_patches, scatter_patches
 from gan_jax.convolution.products import taps_first, taps_last
+from gan_jax.precision import dot
 from gan_jax.types import Array
 
 
@@ -29,8 +28,8 @@ def adjoint(g: Geometry, y: Array, k: Array) -> Array:
     inputs, outputs = k.shape[2:]
     if _multiply_first(g, inputs, outputs):
         patches = gather_patches(y, g.kernel, g.strides, mirrored=True, batch_last=True)
-        return lax.dot_general(taps_last(k), patches, (((1,), (0,)), ((), ())))
-    products = lax.dot_general(k.reshape(-1, outputs), y, (((1,), (0,)), ((), ())))
+        return dot(taps_last(k), patches, ((1,), (0,)))
+    products = dot(k.reshape(-1, outputs), y, ((1,), (0,)))
     return scatter_patches(products, g.kernel, g.strides, g.size, batch_last=True)
 
 
@@ -49,9 +48,9 @@ def _multiply_first(g: Geometry, inputs: int, outputs: int) -> bool:
 
 
 def _contract_first(matrix: Array, images: Array) -> Array:  # [C, T], [C, H, W, B] -> [T, H, W, B]
-    return lax.dot_general(matrix, images, (((0,), (0,)), ((), ())))
+    return dot(matrix, images, ((0,), (0,)))
 
 
 def _correlate_last(a: Array, b: Array) -> Array:  # [S, H, W, B], [T, H, W, B] -> [S, T]
     a, b = a.reshape(a.shape[0], -1), b.reshape(b.shape[0], -1)
-    return lax.dot_general(a, b, (((1,), (1,)), ((), ())))
+    return dot(a, b, ((1,), (1,)))

@@ -7,10 +7,10 @@ checkpoint moves between machines. `gan_jax.convolution` tells how they are comp
 from typing import Any
 
 from flax import linen as nn
-from flax.linen.dtypes import promote_dtype
 
 from gan_jax.convolution import Geometry, Lowering, convolve, convolve_adjoint
 from gan_jax.layers.sums import add_bias
+from gan_jax.precision import of_layer
 from gan_jax.types import Array
 
 Initializer = nn.initializers.Initializer
@@ -24,7 +24,7 @@ class Conv(nn.Module):
       kernel_size: (KH, KW), pixels.
       strides: (SH, SW), pixels.
       use_bias: whether to add a bias for each output channel.
-      dtype: type of the computation; None takes that of the input and the parameters. Parameters are float32.
+      dtype: type of the products' operands, as `gan_jax.precision` says; results and parameters are float32.
       kernel_init: draws the kernel [KH, KW, I, features].
       lowering: "matmul", "lax", or "auto" (matmul on CPU).
       batch_last: images and outputs are [C, H, W, B]: faster on CPU for networks that have few channels throughout.
@@ -54,10 +54,9 @@ class Conv(nn.Module):
         bias = (
             self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         )
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        geometry = Geometry(
-            self.kernel_size, self.strides, x.shape[1:3], self.lowering, self.batch_last
-        )
+        operands, (x, kernel, bias) = of_layer(self.dtype, x, kernel, bias)
+        layout = (x.shape[1:3], self.lowering, self.batch_last)
+        geometry = Geometry(self.kernel_size, self.strides, *layout, operands)
         return _add_bias(convolve(geometry, x, kernel), bias, self.batch_last)
 
 
@@ -99,10 +98,11 @@ class ConvTranspose(nn.Module):
         bias = (
             self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         )
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        operands, (x, kernel, bias) = of_layer(self.dtype, x, kernel, bias)
         size = self.size or (x.shape[1] * self.strides[0], x.shape[2] * self.strides[1])
         _check_reached(x.shape[1:3], size, self.strides)
-        geometry = Geometry(self.kernel_size, self.strides, size, self.lowering, self.batch_last)
+        layout = (size, self.lowering, self.batch_last)
+        geometry = Geometry(self.kernel_size, self.strides, *layout, operands)
         return _add_bias(convolve_adjoint(geometry, x, kernel), bias, self.batch_last)
 
 

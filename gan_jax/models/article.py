@@ -4,6 +4,7 @@ At width 1 the generator has 4,242,304 trainable weights and the discriminator 1
 multiplies the hidden channels. Kernels are Glorot-uniform, as Keras draws them.
 """
 
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ class ArticleGenerator(nn.Module):
     Attributes:
       width: factor on the hidden channels 512, 256, 128.
       channels: of the image.
-      dtype: type of the computation; parameters, statistics and images are float32.
+      dtype: type of the products' operands; parameters, statistics and images are float32.
       num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
 
@@ -37,21 +38,16 @@ class ArticleGenerator(nn.Module):
     def __call__(self, latents: Latents, labels: Array | None = None, *, train: bool) -> Array:
         """Generate images."""
         top, middle, bottom = (scaled(channels, self.width) for channels in (512, 256, 128))
-        norm = {
-            "use_running_average": not train,
-            "momentum": 0.99,
-            "epsilon": 1e-3,
-            "dtype": self.dtype,
-        }
+        norm = partial(BatchNorm, not train, momentum=0.99, epsilon=1e-3)
         conv = {"use_bias": False, "dtype": self.dtype}
         z = beside(latents, labels, self.num_classes)
         x = Dense(49 * top, dtype=self.dtype, kernel_init=_glorot, name="project")(z)
         x = nn.relu(x).reshape(-1, 7, 7, top)
-        x = nn.leaky_relu(BatchNorm(**norm, name="norm_7")(x), 0.2)
+        x = nn.leaky_relu(norm(name="norm_7")(x), 0.2)
         x = ConvTranspose(middle, (3, 3), (2, 2), **conv, name="up_14")(x)
         x = nn.leaky_relu(x, 0.2)
         x = ConvTranspose(bottom, (4, 4), (2, 2), **conv, name="up_28")(x)
-        x = nn.leaky_relu(BatchNorm(**norm, name="norm_28")(x), 0.2)
+        x = nn.leaky_relu(norm(name="norm_28")(x), 0.2)
         x = Conv(self.channels, (5, 5), **conv, name="image")(x)
         return jnp.tanh(x.astype(jnp.float32))
 
@@ -62,7 +58,7 @@ class ArticleDiscriminator(nn.Module):
     Attributes:
       width: factor on the hidden channels 512, 256, 128.
       dropout_rate: share of the first layer's activations set to zero in training.
-      dtype: type of the computation; parameters and logits are float32.
+      dtype: type of the products' operands; parameters and logits are float32.
       num_classes: classes that its labels tell of; 0 for a network without labels.
     """
 
@@ -82,7 +78,7 @@ class ArticleDiscriminator(nn.Module):
         x = nn.leaky_relu(x, 0.2)
         x = Conv(top, (3, 3), dtype=self.dtype, name="mix_7")(x)
         x = nn.leaky_relu(x, 0.2).reshape(images.shape[0], -1)
-        logit = nn.Dense(1, dtype=self.dtype, kernel_init=_glorot, name="logit")
+        logit = nn.Dense(1, dtype=jnp.float32, kernel_init=_glorot, name="logit")
         return projected(logit(x)[:, 0].astype(jnp.float32), x, labels, self.num_classes)
 
 

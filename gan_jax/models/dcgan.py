@@ -59,7 +59,7 @@ class DCGANGenerator(nn.Module):
       channels: of the image.
       base: hidden channels at the image's full size; each halving of the size doubles them.
       batch_norm: normalise each hidden layer. Leave it out for relativistic losses with penalties.
-      dtype: type of the computation; parameters, statistics and images are float32.
+      dtype: type of the products' operands; parameters, statistics and images are float32.
       hidden: widths of dense layers between the latents and the first map: with them G composes a whole image before
         it draws its parts, without them it is linear up to its smallest map.
       image_layer: "conv", 5x5 on a hidden map of full size; or "conv_transpose", 4x4 straight from the map of half
@@ -104,7 +104,7 @@ class DCGANGenerator(nn.Module):
 
     def _activate(self, x: Array, layer: str, train: bool) -> Array:
         if self.batch_norm:
-            norm = BatchNorm(not train, momentum=0.99, dtype=self.dtype, name=f"norm_{layer}")
+            norm = BatchNorm(not train, momentum=0.99, name=f"norm_{layer}")
             x = norm(x)
         return nn.leaky_relu(x, 0.2)
 
@@ -114,7 +114,7 @@ class DCGANDiscriminator(nn.Module):
 
     Attributes:
       base: hidden channels after the first halving of the size; each further halving doubles them.
-      dtype: type of the computation; parameters and logits are float32.
+      dtype: type of the products' operands; parameters and logits are float32.
       hidden: widths of dense layers between the last map and the logit: with them D judges a whole image, without
         them it is linear in features of a few pixels.
       num_classes: classes that its labels tell of; 0 for a network without labels.
@@ -140,7 +140,7 @@ class DCGANDiscriminator(nn.Module):
         for number, units in enumerate(self.hidden):
             x = layer(Dense(units, dtype=self.dtype, name=f"hidden_{number}"))(x)
             x = nn.leaky_relu(x, 0.2)
-        logits = layer(nn.Dense(1, dtype=self.dtype, name="logit"))(x)[:, 0].astype(jnp.float32)
+        logits = layer(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0].astype(jnp.float32)
         return projected(logits, x, labels, self.num_classes)
 
 

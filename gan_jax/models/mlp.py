@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.layers import normed
+from gan_jax.layers import normed, plain_dense
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, refuse_image_layer, scaled
 from gan_jax.types import Array, Labels, Latents
@@ -23,7 +23,7 @@ class MLPGenerator(nn.Module):
       batch_norm: normalise each hidden layer before its ReLU.
       bias_std: standard deviation of the hidden biases at the start, drawn from a normal distribution. At 0 the kinks
         of all first-layer units pass through the origin, and a plane's detail far from it is learned late.
-      dtype: type of the computation; parameters, statistics and the output are float32.
+      dtype: type of the products' operands; parameters, statistics and the output are float32.
       num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
 
@@ -46,11 +46,11 @@ class MLPGenerator(nn.Module):
         x = beside(latents, labels, self.num_classes)
         for i, width in enumerate(self.hidden):
             biases = nn.initializers.normal(self.bias_std)
-            x = nn.Dense(width, dtype=self.dtype, bias_init=biases, name=f"dense_{i}")(x)
+            x = plain_dense(width, dtype=self.dtype, bias_init=biases, name=f"dense_{i}")(x)
             if self.batch_norm:
-                x = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, name=f"norm_{i}")(x)
+                x = nn.BatchNorm(not train, momentum=0.99, name=f"norm_{i}")(x)
             x = nn.relu(x)
-        x = nn.Dense(math.prod(self.output_shape), dtype=self.dtype, name="output")(x)
+        x = plain_dense(math.prod(self.output_shape), dtype=self.dtype, name="output")(x)
         x = x.astype(jnp.float32).reshape(-1, *self.output_shape)
         return jnp.tanh(x) if self.bounded else x
 
@@ -61,7 +61,7 @@ class MLPDiscriminator(nn.Module):
     Attributes:
       hidden: widths of the hidden layers.
       maxout_pieces: linear pieces of each hidden unit; 1 is a leaky ReLU of slope 0.2 instead.
-      dtype: type of the computation; parameters and logits are float32.
+      dtype: type of the products' operands; parameters and logits are float32.
       bias_std: standard deviation of the hidden biases at the start, as in `MLPGenerator`.
       num_classes: classes that its labels tell of; 0 for a network without labels.
       spectral_norm: divide each dense layer by its largest singular value.
@@ -81,12 +81,12 @@ class MLPDiscriminator(nn.Module):
         x = samples.reshape(samples.shape[0], -1)
         for i, width in enumerate(self.hidden):
             units, biases = width * self.maxout_pieces, nn.initializers.normal(self.bias_std)
-            x = dense(nn.Dense(units, dtype=self.dtype, bias_init=biases, name=f"dense_{i}"))(x)
+            x = dense(plain_dense(units, dtype=self.dtype, bias_init=biases, name=f"dense_{i}"))(x)
             if self.maxout_pieces > 1:
                 x = x.reshape(-1, width, self.maxout_pieces).max(axis=-1)
             else:
                 x = nn.leaky_relu(x, 0.2)
-        logits = dense(nn.Dense(1, dtype=self.dtype, name="logit"))(x)[:, 0].astype(jnp.float32)
+        logits = dense(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0].astype(jnp.float32)
         return projected(logits, x, labels, self.num_classes)
 
 

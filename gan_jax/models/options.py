@@ -22,7 +22,7 @@ class PlayerOptions(NamedTuple):
       paired: the loss compares each real image with a generated one, so no player should normalise over a batch; the
         article's G, which is as published, does.
       uncoupled: D's samples must not influence one another (penalties, the one-stage update).
-      dtype: type of the computation.
+      dtype: type of the products' operands; what is not a product is float32.
       phase_shuffle: samples by which the wave family's D moves its maps at random, at most; others have no use for it.
     """
 

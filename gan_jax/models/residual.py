@@ -45,7 +45,7 @@ class ResidualGenerator(nn.Module):
       size: (H, W) of the image, pixels; one number for a square.
       channels: of the image.
       base: hidden channels at the image's full size; each halving of the size doubles them, up to 16 times as many.
-      dtype: type of the computation; parameters and images are float32.
+      dtype: type of the products' operands; parameters and images are float32.
       hidden: widths of dense layers between the latents and the first map.
       num_classes: classes to draw, as its labels say; 0 for a network without labels.
       blocks: residual blocks at each size.
@@ -69,7 +69,7 @@ class ResidualGenerator(nn.Module):
         x = Dense(widths[0], dtype=self.dtype, kernel_init=_plain, name="project")(x)
         maps = self.param("maps", nn.initializers.normal(1.0), (*sizes[0], widths[0]))
         x = (
-            x[:, None, None, :] * maps.astype(self.dtype)[None]
+            x[:, None, None, :] * maps.astype(x.dtype)[None]
         )  # each channel is a map, turned up or down
         for number, (size, width) in enumerate(zip(sizes, widths, strict=True)):
             x = _resized(_to_width(x, width, f"width_{number}", self.dtype), size)
@@ -83,7 +83,7 @@ class ResidualDiscriminator(nn.Module):
 
     Attributes:
       base: hidden channels at the image's full size; each halving of the size doubles them, up to 16 times as many.
-      dtype: type of the computation; parameters and logits are float32.
+      dtype: type of the products' operands; parameters and logits are float32.
       hidden: widths of dense layers between the last map and the logit.
       num_classes: classes that its labels tell of; 0 for a network without labels.
       blocks: residual blocks at each size.
@@ -106,9 +106,9 @@ class ResidualDiscriminator(nn.Module):
             x = _to_width(_resized(x, size), width, f"width_{number}", self.dtype)
             x = _residual_blocks(x, number, self.blocks, self.blocks * len(sizes), self.dtype)
         spread = nn.initializers.normal((sizes[-1][0] * sizes[-1][1]) ** -0.5)
-        maps = self.param("maps", spread, x.shape[1:]).astype(self.dtype)
+        maps = self.param("maps", spread, x.shape[1:]).astype(x.dtype)
         x = _dense_layers((x * maps[None]).sum(axis=(1, 2)), self.hidden, self.dtype)
-        logit = nn.Dense(1, dtype=self.dtype, kernel_init=_plain, name="logit")
+        logit = nn.Dense(1, dtype=jnp.float32, kernel_init=_plain, name="logit")
         return projected(logit(x)[:, 0].astype(jnp.float32), x, labels, self.num_classes)
 
 

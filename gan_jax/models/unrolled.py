@@ -34,7 +34,7 @@ class UnrolledGenerator(nn.Module):
       channels: of the image.
       base: hidden channels at the image's full size; 64-32-16-8 channels in the protocol.
       batch_norm: normalise each hidden layer.
-      dtype: type of the computation; parameters, statistics and images are float32.
+      dtype: type of the products' operands; parameters, statistics and images are float32.
       num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
 
@@ -66,7 +66,7 @@ class UnrolledGenerator(nn.Module):
 
     def _activate(self, x: Array, size: int, train: bool) -> Array:
         if self.batch_norm:
-            x = _batch_norm(f"norm_{size}", train, self.dtype)(x)
+            x = _batch_norm(f"norm_{size}", train)(x)
         return nn.relu(x)
 
 
@@ -77,7 +77,7 @@ class UnrolledDiscriminator(nn.Module):
       base: channels after the first of three halvings, each of which doubles them: 2 for the protocol's D of 1/4 of
         G's channels (2-4-8), 4 for 1/2 (4-8-16).
       batch_norm: normalise each hidden layer, in training by the batch's own statistics.
-      dtype: type of the computation; parameters, statistics and logits are float32.
+      dtype: type of the products' operands; parameters, statistics and logits are float32.
       num_classes: classes that its labels tell of; 0 for a network without labels.
     """
 
@@ -102,10 +102,10 @@ class UnrolledDiscriminator(nn.Module):
             )
             x = down(x)
             if self.batch_norm:
-                x = _batch_norm(f"norm_{stage}", train, self.dtype)(x)
+                x = _batch_norm(f"norm_{stage}", train)(x)
             x = nn.leaky_relu(x, 0.3)
         x = x.transpose(TO_BATCH_FIRST).reshape(images.shape[0], -1)
-        logits = nn.Dense(1, dtype=self.dtype, name="logit")(x)[:, 0].astype(jnp.float32)
+        logits = nn.Dense(1, dtype=jnp.float32, name="logit")(x)[:, 0].astype(jnp.float32)
         return projected(logits, x, labels, self.num_classes)
 
 
@@ -123,8 +123,8 @@ def players(options: PlayerOptions) -> tuple[UnrolledGenerator, UnrolledDiscrimi
     return generator, UnrolledDiscriminator(d_base, coupled, dtype, classes)
 
 
-def _batch_norm(name: str, train: bool, dtype: Any) -> BatchNorm:
-    return BatchNorm(not train, axis=0, momentum=0.99, dtype=dtype, name=name)
+def _batch_norm(name: str, train: bool) -> BatchNorm:
+    return BatchNorm(not train, axis=0, momentum=0.99, name=name)
 
 
 def to_uniform(latents: Array) -> Array:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.layers import normed
+from gan_jax.layers import normed, plain_dense
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, image_shape, refuse_image_layer, scaled
 from gan_jax.types import Array, Key, Labels, Latents
@@ -37,7 +37,7 @@ class WaveGenerator(nn.Module):
       channels: of a wave, 1 for mono.
       base: hidden channels a quarter as long as the wave; each division by 4 doubles them.
       batch_norm: normalise each hidden layer. Leave it out for relativistic losses with penalties.
-      dtype: type of the computation; parameters, statistics and waves are float32.
+      dtype: type of the products' operands; parameters, statistics and waves are float32.
       hidden: widths of dense layers between the latents and the first map.
       num_classes: classes to draw, as its labels say; 0 for a network without labels.
     """
@@ -62,9 +62,9 @@ class WaveGenerator(nn.Module):
         width = self.base * 2 ** (len(others) - 1)
         x = beside(latents, labels, self.num_classes)
         for number, units in enumerate(self.hidden):
-            x = nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}")(x)
+            x = plain_dense(units, dtype=self.dtype, name=f"hidden_{number}")(x)
             x = self._activate(x, f"hidden_{number}", train)
-        x = nn.Dense(first * width, dtype=self.dtype, name="project")(x)
+        x = plain_dense(first * width, dtype=self.dtype, name="project")(x)
         x = self._activate(x.reshape(-1, 1, first, width), f"{first}", train)
         for length in others[:-1]:
             width //= 2
@@ -75,7 +75,7 @@ class WaveGenerator(nn.Module):
 
     def _activate(self, x: Array, layer: str, train: bool) -> Array:
         if self.batch_norm:
-            norm = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, name=f"norm_{layer}")
+            norm = nn.BatchNorm(not train, momentum=0.99, name=f"norm_{layer}")
             x = norm(x)
         return nn.leaky_relu(x, SLOPE)
 
@@ -85,7 +85,7 @@ class WaveDiscriminator(nn.Module):
 
     Attributes:
       base: hidden channels after the first division of the length; each further one doubles them.
-      dtype: type of the computation; parameters and logits are float32.
+      dtype: type of the products' operands; parameters and logits are float32.
       hidden: widths of dense layers between the last map and the logit.
       num_classes: classes that its labels tell of; 0 for a network without labels.
       spectral_norm: divide each layer by its largest singular value.
@@ -112,9 +112,9 @@ class WaveDiscriminator(nn.Module):
                 x = shuffle_phase(self.make_rng("dropout"), x, self.phase_shuffle)
         x = x.reshape(waves.shape[0], -1)
         for number, units in enumerate(self.hidden):
-            x = layer(nn.Dense(units, dtype=self.dtype, name=f"hidden_{number}"))(x)
+            x = layer(plain_dense(units, dtype=self.dtype, name=f"hidden_{number}"))(x)
             x = nn.leaky_relu(x, SLOPE)
-        logits = layer(nn.Dense(1, dtype=self.dtype, name="logit"))(x)[:, 0].astype(jnp.float32)
+        logits = layer(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0].astype(jnp.float32)
         return projected(logits, x, labels, self.num_classes)
 
 

@@ -15,7 +15,8 @@ a loop (jax-ml/jax#12868), where matrix products keep their speed. "auto" theref
 `experiments.benchmarks.convolutions` measures it; experiments/README.md has the table.
 """
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -74,9 +75,14 @@ def _lower(geometry: Geometry, matmul, lax_convolution, a: Array, b: Array) -> A
         return matmul(geometry, a, b).astype(result)
     if geometry.lowering == "lax":
         return lax_convolution(geometry, a, b).astype(result)
-    return lax.platform_dependent(
-        a, b, cpu=partial(matmul, geometry), default=partial(lax_convolution, geometry)
-    ).astype(result)
+    cpu, default = _branch(matmul, geometry), _branch(lax_convolution, geometry)
+    return lax.platform_dependent(a, b, cpu=cpu, default=default).astype(result)
+
+
+@cache
+def _branch(function: Callable, geometry: Geometry) -> Callable[[Array, Array], Array]:
+    """Give one object for one function and geometry: JAX traces a branch that it knows only once for its shapes."""
+    return partial(function, geometry)
 
 
 BATCH_LAST = {

@@ -41,6 +41,7 @@ if __name__ == "__main__":  # --help and wrong flags answer before the slow impo
 import importlib.util
 import json
 
+from experiments.command import precision
 from experiments.training import ahead_of_time
 
 
@@ -50,7 +51,7 @@ def main() -> int:
         raise program.UserError("libtpu is not installed: pip install 'gan_jax[tpu]'")
     if not TOPOLOGY.value:
         raise program.UserError("--topology is empty: name one, such as v5e:2x2")
-    config = configs.from_flags()
+    config, _ = precision.settle(configs.from_flags(), platform="tpu")
     if config.num_devices is not None:
         raise program.UserError(
             "--num_devices: a topology is compiled for whole; name a smaller --topology"

@@ -51,6 +51,10 @@ def _contestants():
     gan = article_game.build()
     yield "gan_jax article", article_game.make_runner(gan, "article", batch, steps)
     yield "gan_jax one_stage", article_game.make_runner(gan, "one_stage", batch, steps)
+    if _wanted("gan_jax bfloat16"):
+        mixed = article_game.build(dtype="bfloat16")
+        for rule in ("article", "one_stage"):
+            yield f"gan_jax bfloat16, {rule}", article_game.make_runner(mixed, rule, batch, steps)
     if _wanted("plain flax"):
         plain = plain_flax.build()
         single = article_game.make_runner(plain, "article", batch, 1)

@@ -148,8 +148,9 @@ def _row(recipe: Recipe, seed: str) -> dict[str, Any]:
     import dataclasses
 
     from experiments.benchmarks import recipe_run
+    from experiments.command import precision
 
-    config = _config_of(recipe, seed)
+    config, _ = precision.settle(_config_of(recipe, seed))
     images = recipe_run.images_of(config)
     second = recipe_run.seconds_a_step(config, images.learnt, CHUNK, TIMED_CHUNKS)
     config = dataclasses.replace(config, num_steps=steps_within(flags.FLAGS.seconds, second))

@@ -12,7 +12,9 @@ from experiments.command import program
 
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["8", "64"], "batch sizes to time")
 RULES = flags.DEFINE_list("rules", ["article", "alternating", "one_stage"], "update rules to time")
-DTYPE = flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "type of the computation")
+DTYPE = flags.DEFINE_enum(
+    "dtype", "float32", ("float32", "bfloat16"), "type of what layers multiply"
+)
 REPETITIONS = flags.DEFINE_integer("repetitions", 7, "measured rounds", 1, 1000)
 STEPS = flags.DEFINE_integer("images_per_call", 80, "images in one timed call, about", 1, 10**6)
 

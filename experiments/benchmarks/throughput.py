@@ -24,8 +24,9 @@ def main() -> int:
     import tempfile
 
     from experiments.benchmarks.timing import interleave_all, report, summarize
+    from experiments.command import precision
 
-    config = configs.from_flags()
+    config, _ = precision.settle(configs.from_flags())
     if SHORT.value >= LONG.value:
         raise program.UserError(f"--short={SHORT.value} must be below --long={LONG.value}")
     steps = LONG.value - SHORT.value

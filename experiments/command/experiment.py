@@ -119,11 +119,19 @@ class Experiment(NamedTuple):
 
 
 class Task(NamedTuple):
-    """An experiment with the flags and the data of one run: everything that training is a function of."""
+    """An experiment with the flags and the data of one run: everything that training is a function of.
+
+    Attributes:
+      experiment: what is trained.
+      config: the flags.
+      source: the data.
+      dtype_reason: why the program chose the flags' dtype; empty: the command named it.
+    """
 
     experiment: Experiment
     config: Config
     source: Source
+    dtype_reason: str = ""
 
     @property
     def data(self) -> Batch:

@@ -14,7 +14,7 @@ OPTIMIZERS = vocabulary.names("optimizers", "OPTIMIZERS")
 NETWORKS = vocabulary.names("models", "NETWORKS")
 IMAGE_LAYERS = vocabulary.names("models/dcgan", "IMAGE_LAYERS")
 SCHEDULES = ("constant", "linear", "cosine")
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "auto")
 
 
 def _float(name: str, default: float | None, help_: str, low: float = 0.0, high: float = math.inf):
@@ -101,7 +101,11 @@ def _define_networks() -> None:
         "phase_shuffle", 0, "samples by which the wave's D moves its maps at random, at most; the paper has 2", 0, 100
     )  # fmt: skip
     flags.DEFINE_integer("latent_dim", 100, "latent variables of one sample", 1, 2**20)
-    flags.DEFINE_enum("dtype", "float32", DTYPES, "type of the computation; weights stay float32")
+    flags.DEFINE_enum(
+        "dtype", "float32", DTYPES, "type of what is multiplied in the networks' layers; products and all else are "
+        "float32. auto: bfloat16 on GPU and TPU, and where the processor has avx512_bf16 or amx_bf16, else float32; "
+        "a run keeps what was chosen when it began, on whatever machine it goes on"
+    )  # fmt: skip
 
 
 def _define_game() -> None:

@@ -44,6 +44,15 @@ def is_population(folder: Path) -> bool:
     return (folder / POPULATION).is_file()
 
 
+def dtype_begun(path: Path) -> str | None:
+    """Say with which --dtype the run or the runs of a folder were begun; None if there are none, or of several."""
+    if (path / "run.json").is_file():
+        return read_run(path)["config"].get("dtype")
+    if is_population(path):
+        return read(path).recipe.get("dtype")
+    return None
+
+
 @contextlib.contextmanager
 def claimed(
     folder: Path, asked: list[Member], program: str | None = None, *, writes: bool

@@ -81,8 +81,12 @@ def default_name(config: Config) -> str:
     return "many" if are_asked_for() else str(config.seed)
 
 
-def from_flags(workdir: str) -> list[Member]:
+def from_flags(workdir: str, dtype: str | None = None) -> list[Member]:
     """List the runs that --seeds and --sweep ask for, each with its folder inside `workdir`.
+
+    Args:
+      workdir: of all.
+      dtype: what the program has chosen for all where --dtype leaves it to it; None: nothing yet.
 
     Raises:
       UserError: a list does not parse, or names a flag that cannot be swept.
@@ -95,7 +99,7 @@ def from_flags(workdir: str) -> list[Member]:
     if math.prod(map(len, sweeps.values())) * len(seeds) > MOST:
         raise UserError(f"--seeds and --sweep ask for more than {MOST:,} runs: shorten the lists")
     runs = [
-        _member(workdir, dict(zip(sweeps, values, strict=True)), seed)
+        _member(workdir, dict(zip(sweeps, values, strict=True)), seed, dtype)
         for values in itertools.product(*sweeps.values())
         for seed in seeds
     ]
@@ -133,10 +137,12 @@ def _parse_sweep(text: str) -> tuple[str, list[str]]:
         raise UserError(f"--sweep={text}: --{name} cannot be swept")
     if len(set(listed)) < len(listed):
         raise UserError(f"--sweep={text} names a value twice")
+    if name == "dtype" and "auto" in listed:
+        raise UserError(f"--sweep={text}: auto is one of the others: name float32 and bfloat16")
     return name, listed
 
 
-def _member(workdir: str, swept: dict[str, str], seed: int) -> Member:
+def _member(workdir: str, swept: dict[str, str], seed: int, dtype: str | None) -> Member:
     name = "-".join([*(f"{flag}_{value}" for flag, value in swept.items()), f"seed_{seed}"])
     saved = {flag: flags.FLAGS[flag].value for flag in (*swept, "seed")}
     try:
@@ -149,5 +155,6 @@ def _member(workdir: str, swept: dict[str, str], seed: int) -> Member:
     finally:
         for flag, value in saved.items():
             flags.FLAGS[flag].value = value
-    config = dataclasses.replace(config, workdir=f"{workdir}/{name}")
+    chosen = {"dtype": dtype} if dtype and "dtype" not in swept else {}
+    config = dataclasses.replace(config, workdir=f"{workdir}/{name}", **chosen)
     return Member(name, config, {flag: getattr(config, flag) for flag in swept})

@@ -7,7 +7,7 @@ import jax
 from absl import flags
 
 from experiments.command import config as configs
-from experiments.command import devices
+from experiments.command import devices, precision
 from experiments.command.config import Config
 from experiments.command.experiment import Experiment, Task
 from experiments.command.game import count_weights, shapes_of_state
@@ -47,7 +47,10 @@ def train(experiment: Experiment) -> int:
     config = dataclasses.replace(config, workdir=config.workdir or f"runs/{name}")
     program_of(experiment)  # refuses what could not be read back
     devices.join(config)
-    task = Task(experiment, config, experiment.load(config))
+    config, reason = precision.settle(
+        config, population_folder.dtype_begun(Path(config.workdir).expanduser())
+    )
+    task = Task(experiment, config, experiment.load(config), reason)
     for part in filter(None, task.source):
         data.check_samples(part.name, part.images)
     check_eval_every(config, experiment.kind, task.sample_shape)
@@ -79,7 +82,8 @@ def _report(path: Path, names: list[str] | None = None) -> None:
 
 def _train_many(task: Task) -> int:
     folder = check_folder(Path(task.config.workdir).expanduser())
-    asked = {member.name: member for member in members.from_flags(str(folder))}
+    listed = members.from_flags(str(folder), task.config.dtype)
+    asked = {member.name: member for member in listed}
     for member in asked.values():
         check_eval_every(member.config, task.experiment.kind, task.sample_shape)
     _check_only(asked)
@@ -189,7 +193,8 @@ def _share(group: list[Member], task: Task) -> bool:
 
 
 def _of(member: Member, task: Task) -> Task:
-    return task._replace(config=member.config)
+    reason = "" if "dtype" in member.swept else task.dtype_reason
+    return task._replace(config=member.config, dtype_reason=reason)
 
 
 def _weights(task: Task, config: Config) -> int:

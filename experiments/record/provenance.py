@@ -45,6 +45,7 @@ def facts(task: Task, program: str, state: GANState) -> dict[str, Any]:
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "devices": [device.device_kind for device in jax.devices()],
         "processes": jax.process_count(),
+        **({"dtype_reason": task.dtype_reason} if task.dtype_reason else {}),
     }
 
 

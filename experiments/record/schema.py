@@ -68,6 +68,7 @@ RUN = record(
     optional={
         "program": text,
         "xla_flags": text,
+        "dtype_reason": text,
         "weights": table_of(whole()),
         "commit": or_null(text),
         "processes": whole(1),

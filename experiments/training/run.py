@@ -62,6 +62,8 @@ class Run:
             for line in folder.describe(self.config, facts, self.step if restored else None):
                 console.warn(line)
         console.say(provenance.opening_line(folder.path, facts, self.step))
+        if self.task.dtype_reason:
+            console.say(f"--dtype=auto is {self.config.dtype}: {self.task.dtype_reason}")
         self.report.cut(self.progress)
         if not restored:
             self.report.draw(0, self.state)

@@ -17,12 +17,13 @@ from gan_jax.layers import Conv, ConvTranspose, Dense
 from gan_jax.layers.dense import multiply
 from gan_jax.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks import from_linen
+from gan_jax.precision import dot
 from gan_jax.steps import init_state
 from gan_jax.types import GAN, Batch
 from gan_jax.wave_layers import WaveConv, WaveConvTranspose
 
 BFLOAT16 = jnp.dtype(jnp.bfloat16)
-MORE = 2.0**-8  # bfloat16's rounding
+ROUNDING = 2.0**-8  # of bfloat16, at most
 # Layer, and the shape of its input. Between them they take every path through gan_jax.convolution and layers.dense.
 LAYERS = {
     "conv": (partial(Conv, 6, (3, 3), (2, 2)), (4, 8, 8, 5)),
@@ -39,24 +40,28 @@ LAYERS = {
     "dense": (partial(Dense, 3), (200, 6)),
     "dense, the batch turned": (partial(Dense, 90), (4, 90)),
 }
+INPUT = 9  # the seed of what goes into a layer
 every_layer = pytest.mark.parametrize("name", LAYERS)
 
 
-def whole_numbers(low, high, seed, *shape):
-    return np.random.default_rng(seed).integers(low, high + 1, shape).astype(np.float32)
+def whole_numbers(seed, *shape):
+    """Zeros and ones, and up to 31 for a layer's input."""
+    high = 31 if seed == INPUT else 1
+    return np.random.default_rng(seed).integers(0, high + 1, shape).astype(np.float32)
 
 
 def derivatives(layer, params, x, weights):
-    """Values; gradients of their weighted sum; and those of half that gradient's squared norm, as R1 takes them."""
+    """Values; gradients of their weighted sum; and those of half its slopes' squared norm, as R1 has them."""
 
     def loss(params, x):
         return jnp.sum(weights * layer.apply({"params": params}, x))
 
-    def steepness(params):
-        return 0.5 * jnp.sum(jax.grad(loss, 1)(params, x) ** 2)
+    def steepness(params, x, by):
+        slopes = jax.tree.leaves(jax.grad(loss, by)(params, x))
+        return 0.5 * sum(jnp.sum(slope**2) for slope in slopes)
 
-    y = layer.apply({"params": params}, x)
-    return y, jax.grad(loss, (0, 1))(params, x), jax.grad(steepness)(params)
+    y, first = layer.apply({"params": params}, x), jax.grad(loss, (0, 1))(params, x)
+    return y, first, jax.grad(steepness)(params, x, 1), jax.grad(steepness, 1)(params, x, 0)
 
 
 @cache
@@ -71,16 +76,27 @@ def both_precisions(name, draw):
     """Compute a layer's derivatives at arrays that `draw(seed, *shape)` gives."""
     make, shape = LAYERS[name]
     seeds = count()
-    y, variables = jax.eval_shape(make().init_with_output, jax.random.key(0), draw(9, *shape))
+    y, variables = jax.eval_shape(make().init_with_output, jax.random.key(0), draw(INPUT, *shape))
     args = jax.tree.map(lambda leaf: draw(next(seeds), *leaf.shape), (variables["params"], y))
-    return compiled(name)(args[0], draw(9, *shape), args[1])
+    return compiled(name)(args[0], draw(INPUT, *shape), args[1])
 
 
 @every_layer
 def test_whole_numbers_lose_nothing_though_bfloat16_cannot_hold_their_sums(name):
-    # What comes back to be multiplied again is at most 256, which bfloat16 holds; sums over a batch are not.
-    exact, mixed = both_precisions(name, partial(whole_numbers, 0, 1))
+    # Left out is what multiplies sums over a batch once more: bfloat16 holds whole numbers to 256.
+    exact, mixed = (found[:3] for found in both_precisions(name, whole_numbers))
     jax.tree.map(np.testing.assert_array_equal, mixed, exact)
+    kept = [np.float32(np.asarray(leaf).astype(BFLOAT16)) for leaf in jax.tree.leaves(exact)]
+    lost = [(a != b).any() for a, b in zip(kept, jax.tree.leaves(exact), strict=True)]
+    assert any(lost)
+
+
+@pytest.mark.parametrize("axes", [((1,), (0,)), ((0,), (0,)), ((1,), (1,)), ((0,), (1,))])
+def test_a_products_result_may_be_turned(axes):
+    # XLA:CPU would turn the product itself, to a form that it cannot compute.
+    a, b = np.ones((16, 16), np.float32), np.arange(256, dtype=np.float32).reshape(16, 16)
+    turned = jax.jit(lambda a, b: dot(a.astype(BFLOAT16), b.astype(BFLOAT16), axes).T)(a, b)
+    np.testing.assert_array_equal(turned, np.tensordot(a, b, axes).T)
 
 
 @pytest.mark.parametrize("lowering", ["matmul", "lax"])
@@ -101,7 +117,7 @@ def test_values_and_gradients_are_those_of_float32_but_for_the_operands_rounding
     for wanted, found in zip(*map(jax.tree.leaves, (exact, mixed)), strict=True):
         error = np.linalg.norm(found - wanted)
         # A sum of products of two rounded numbers; a penalty's gradient rounds what comes back, once more.
-        assert error <= 2 * MORE * np.linalg.norm(wanted)
+        assert error <= 2 * ROUNDING * np.linalg.norm(wanted)
     assert any((np.asarray(f) != w).any() for w, f in zip(exact[0], mixed[0], strict=True))
 
 

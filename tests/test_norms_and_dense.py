@@ -112,7 +112,8 @@ def test_dense_is_flaxs_with_gradients_of_the_second_order(sizes):
             return jnp.sum(weights * jnp.tanh(module.apply(params, x)))
 
         def steepness(params, x):
-            return jnp.sum(jax.grad(loss, 1)(params, x) ** 2)
+            slopes = jax.tree.leaves(jax.grad(loss, (0, 1))(params, x))
+            return sum(jnp.sum(slope**2) for slope in slopes)
 
         return loss(params, x), *(jax.grad(f, (0, 1))(params, x) for f in (loss, steepness))
 

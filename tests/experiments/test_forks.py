@@ -24,7 +24,7 @@ from gan_jax.rules import alternating, one_stage
 
 TINY = (
     "--dataset=ring", "--width=0.05", "--batch_size=8", "--num_steps=4", "--steps_per_call=2", "--log_every=2",
-    "--sample_every=4", "--checkpoint_every=2", "--g_lr=0.1", "--d_lr=0.1", "--compilation_cache=",
+    "--sample_every=4", "--checkpoint_every=2", "--g_lr=0.1", "--d_lr=0.1", "--compilation_cache=", "--noreport",
 )  # fmt: skip
 
 # A loss, a penalty, a network and a rule that no flag can ask for.

@@ -99,9 +99,8 @@ def mixture_coverage(
     Reference: Srivastava et al. (VEEGAN), 2017, arXiv:1705.07761; Lin et al. (PacGAN), 2018, section
     4.1, arXiv:1712.04086.
     """
-    return coverage_of_places(
-        places_on_mixture(points, centres, sigma, reach=reach), len(centres), weights=weights
-    )
+    places = places_on_mixture(points, centres, sigma, reach=reach)
+    return coverage_of_places(places, np.shape(centres)[0], weights=weights)
 
 
 def places_on_mixture(

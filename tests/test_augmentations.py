@@ -10,7 +10,7 @@ from hypothesis import given
 from strategies import images, seeds
 from tiny import assert_close, normal, one_in, quick_jit
 
-from gan_jax.augmentations import AUGMENTATIONS, colour, cutout, in_turn, translation
+from gan_jax.augmentations import AUGMENTATIONS, colour, cutout, in_turn, shift, translation
 
 pytestmark = pytest.mark.usefixtures("keys_used_once")
 
@@ -19,22 +19,36 @@ every = pytest.mark.parametrize("name", AUGMENTATIONS)
 COMPILED = {name: quick_jit(function) for name, function in AUGMENTATIONS.items()}
 
 
-def shifted(image, down, right):
-    """Move an image pixel by pixel."""
-    moved = np.zeros_like(image)
+def moved(image, down, right):
+    """Move an image pixel by pixel, into grey."""
+    found = np.zeros_like(image)
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
             if 0 <= y - down < image.shape[0] and 0 <= x - right < image.shape[1]:
-                moved[y, x] = image[y - down, x - right]
-    return moved
+                found[y, x] = image[y - down, x - right]
+    return found
 
 
-def test_a_translation_moves_an_image_by_whole_pixels_up_to_an_eighth_of_each_side():
+def moved_on(image, down, right):
+    """Move an image pixel by pixel, and repeat the outermost ones."""
+    found = np.zeros_like(image)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            here = (
+                min(max(y - down, 0), image.shape[0] - 1),
+                min(max(x - right, 0), image.shape[1] - 1),
+            )
+            found[y, x] = image[here]
+    return found
+
+
+@pytest.mark.parametrize(("augment", "move"), [(translation, moved), (shift, moved_on)])
+def test_an_image_is_moved_by_whole_pixels_up_to_an_eighth_of_each_side(augment, move):
     many = 400
     x = normal(0, 1, *SHAPE[1:]).repeat(many, axis=0)
-    found = np.asarray(quick_jit(translation)(jax.random.key(0), x))
-    moves = {(d, r): shifted(x[0], d, r) for d in (-1, 0, 1) for r in (-2, -1, 0, 1, 2)}
-    which = [[m for m, moved in moves.items() if (moved == image).all()] for image in found]
+    found = np.asarray(quick_jit(augment)(jax.random.key(0), x))
+    moves = {(d, r): move(x[0], d, r) for d in (-1, 0, 1) for r in (-2, -1, 0, 1, 2)}
+    which = [[m for m, there in moves.items() if (there == image).all()] for image in found]
     assert all(len(fitting) == 1 for fitting in which)
     counts = np.unique([str(fitting[0]) for fitting in which], return_counts=True)[1]
     assert len(counts) == 15 and np.abs(counts - many / 15).max() < 5 * np.sqrt(many / 15)

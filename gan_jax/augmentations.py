@@ -63,8 +63,7 @@ def translation(key: Key, images: Images) -> Images:
 def shift(key: Key, images: Images) -> Images:
     """Move each image as `translation` does; what comes in at the edge repeats the outermost pixels.
 
-    On a background of one colour nothing but the move is seen. `translation` brings in grey bars there, which are a
-    louder signal than what D is to judge: with them it learnt nothing of digits on black.
+    On a background of one colour nothing but the move is seen, where `translation` brings in grey bars.
 
     Args:
       key: draws both moves of each image, whole pixels, each as likely.

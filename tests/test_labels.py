@@ -45,8 +45,6 @@ from gan_jax.sampling import sample, sample_real
 from gan_jax.steps import discriminator_step, generator_step, init_state, take_steps
 from gan_jax.types import Batch, Penalty
 
-pytestmark = pytest.mark.usefixtures("keys_used_once")
-
 CLASSES = 3
 LABELS = jnp.array([2, 0, 1, 2], jnp.int32)
 every_rule = pytest.mark.parametrize("name", ["alternating", "article", "one_stage"])

@@ -32,8 +32,6 @@ from tiny import (
 from gan_jax.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks import from_linen
 
-pytestmark = pytest.mark.usefixtures("keys_used_once")
-
 POINTS = jnp.ones((4, LATENT_DIM))
 MODULES = {
     "dense": (MLPGenerator((2,), (3,)), POINTS),

@@ -20,11 +20,17 @@ def defined(snippet: str) -> str:
     return getattr(node, "name", None) or ast.unparse(node.targets[0])
 
 
+def slow_if_it_trains(snippet: str):
+    """Mark a snippet that takes steps of a whole-sized game."""
+    marks = [pytest.mark.slow] if "metrics" in snippet else []
+    return pytest.param(snippet, marks=marks, id=defined(snippet))
+
+
 def test_there_are_snippets():
     assert len(SNIPPETS) >= 4
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=defined)
+@pytest.mark.parametrize("snippet", [slow_if_it_trains(snippet) for snippet in SNIPPETS])
 def test_every_snippet_runs_by_itself(snippet):
     names: dict = {}
     exec(compile(snippet, "README.md", "exec"), names)
@@ -57,6 +63,7 @@ def test_a_name_that_is_not_there_is_told_as_python_tells_it():
         gan_jax.GANN  # noqa: B018
 
 
+@pytest.mark.slow
 def test_one_page_trains_and_draws(tmp_path, capsys):
     from experiments import one_page
 

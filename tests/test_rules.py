@@ -39,8 +39,6 @@ from gan_jax.sampling import sample_real
 from gan_jax.steps import discriminator_step, generator_step, init_state, take_steps
 from gan_jax.types import AdversarialLoss, Batch, Rule
 
-pytestmark = pytest.mark.usefixtures("keys_used_once")
-
 SGD = optax.sgd(1.0)
 DATA = Batch(jnp.asarray(normal(0, 13, 2)))
 

@@ -142,6 +142,7 @@ def jittered(key, images):
     return images + jax.random.normal(key, images.shape)
 
 
+@pytest.mark.usefixtures("keys_used_once")
 def test_a_key_used_twice_is_caught():
     def careless(state, batch, *, key):
         noisy = batch.images + jax.random.normal(key, batch.images.shape)
@@ -171,8 +172,9 @@ def test_a_key_used_twice_is_caught():
 )
 @pytest.mark.parametrize("mapped", [False, True], ids=["alone", "mapped"])
 @pytest.mark.parametrize("augment", [None, jittered], ids=["plain", "augmented"])
+@pytest.mark.usefixtures("keys_used_once")
 def test_no_step_uses_a_key_twice(rule, loss, couples_batch, options, augment, mapped):
-    # conftest makes JAX watch; between them the cases take every way in which the library splits keys.
+    # JAX watches; between them the cases take every way in which the library splits keys.
     discriminator = noisy(linear_discriminator())._replace(couples_batch=couples_batch)
     gan = game(noisy(scaling_generator()), discriminator, loss, augment=augment, **options)
     real = Batch(jnp.zeros((rule.batches(gan) * BATCH, 2)))

@@ -39,8 +39,6 @@ from gan_jax.networks import from_linen
 from gan_jax.steps import discriminator_step, generator_step, init_state
 from gan_jax.types import Batch, NetworkState
 
-pytestmark = pytest.mark.usefixtures("keys_used_once")
-
 # The initial state
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import pickle
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def test_a_trained_shape_of_classifier_comes_back_as_it_was():
     network = from_linen(classifier)
     params, _ = jax.jit(network.init)(jax.random.key(0), images)
     params = jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), params)
-    outputs, _ = network.apply(params, {}, images, train=False)
+    outputs, _ = jax.jit(partial(network.apply, train=False))(params, {}, images)
     found, _ = embed(
         unpack("x", pack(params, image_shape=shape, strides=classifier.strides)), images
     )

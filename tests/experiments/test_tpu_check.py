@@ -118,6 +118,7 @@ def test_what_a_user_can_do_wrong_gets_one_line(capsys, arguments, words):
     assert all(word in outcome.err for word in words), outcome.err
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_a_program_that_does_not_fit_is_refused_by_name(capsys):
     arguments = [*TINY, "--latent_dim=1048576", "--width=64", "--topology=v5e:2x2"]
@@ -134,6 +135,7 @@ def test_a_program_that_fills_more_than_a_chip_is_refused(capsys, monkeypatch):
     assert outcome.code == 1 and "does not fit into the 0.001 GB" in outcome.err
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_in_a_process_of_its_own_only_the_report_is_printed():
     outcome = run("tpu_check", *TINY, "--topology=v5e:2x2")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import shutil
@@ -169,7 +170,8 @@ LONG = ("--num_steps=1000000", "--steps_per_call=20", "--checkpoint_every=100", 
 @contextmanager
 def real_run(*arguments: object) -> Iterator:
     """A run in a process of its own, which does not outlive the block."""
-    process = start("mnist", *arguments)
+    # On a CPU by name: where libtpu is installed it has its own say on stderr when it is looked for.
+    process = start("mnist", *arguments, env=os.environ | {"JAX_PLATFORMS": "cpu"})
     try:
         yield process
     finally:

@@ -173,6 +173,7 @@ def test_a_smooth_last_layer_draws_what_the_other_draws_but_for_checkerboards():
     np.testing.assert_array_equal(draw([[2, 2], [2, 2]]), jnp.full((6, 6), 3.0))
     rows = draw([[4, 4], [0, 0]])[:, 0]  # 5 1 5 1 5 1, the outermost doubled
     np.testing.assert_array_equal(rows, [4, 3, 3, 3, 3, 2])
+    np.testing.assert_array_equal(draw([[4, 0], [4, 0]])[0], [4, 3, 3, 3, 3, 2])
 
 
 @pytest.mark.parametrize(

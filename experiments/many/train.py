@@ -47,9 +47,10 @@ def train(experiment: Experiment) -> int:
     config = dataclasses.replace(config, workdir=config.workdir or f"runs/{name}")
     program_of(experiment)  # refuses what could not be read back
     devices.join(config)
-    config, reason = precision.settle(
-        config, population_folder.dtype_begun(Path(config.workdir).expanduser())
-    )
+    folder = Path(config.workdir).expanduser()
+    left_open = config.dtype == precision.AUTO  # else a folder is read, and refused, where it is claimed
+    begun = population_folder.dtype_begun(folder) if left_open else None
+    config, reason = precision.settle(config, begun)
     task = Task(experiment, config, experiment.load(config), reason)
     for part in filter(None, task.source):
         data.check_samples(part.name, part.images)

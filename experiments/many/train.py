@@ -48,7 +48,8 @@ def train(experiment: Experiment) -> int:
     program_of(experiment)  # refuses what could not be read back
     devices.join(config)
     folder = Path(config.workdir).expanduser()
-    left_open = config.dtype == precision.AUTO  # else a folder is read, and refused, where it is claimed
+    # Elsewhere a folder is read, and refused, where it is claimed.
+    left_open = config.dtype == precision.AUTO
     begun = population_folder.dtype_begun(folder) if left_open else None
     config, reason = precision.settle(config, begun)
     task = Task(experiment, config, experiment.load(config), reason)

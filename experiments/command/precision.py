@@ -5,6 +5,7 @@ then on, on whatever machine it goes on.
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,12 +33,15 @@ def choose(platform: str, features: frozenset[str]) -> Choice:
     return Choice("float32", f"the processor shows neither {' nor '.join(UNITS)}")
 
 
-def settle(config: Config, begun_with: str | None = None, platform: str = "") -> tuple[Config, str]:
+def settle(
+    config: Config, begun_with: Callable[[], str | None] = lambda: None, platform: str = ""
+) -> tuple[Config, str]:
     """Put a type into the place of "auto".
 
     Args:
       config: the flags.
-      begun_with: the type of the runs that the folder holds already, which stays; None: it holds none.
+      begun_with: reads the type of the runs that the folder holds already, which stays; None: it holds none. Not asked
+        where the flags name a type: a folder is then read, and refused, where it is claimed.
       platform: to compile for; empty: JAX's own here.
 
     Returns:
@@ -46,8 +50,9 @@ def settle(config: Config, begun_with: str | None = None, platform: str = "") ->
     if config.dtype != AUTO:
         return config, ""
     choice = choose(platform or jax.default_backend(), processor_features())
-    if begun_with not in (None, choice.dtype):
-        choice = Choice(begun_with, "the folder was begun with it")
+    begun = begun_with()
+    if begun not in (None, choice.dtype):
+        choice = Choice(begun, "the folder was begun with it")
     return dataclasses.replace(config, dtype=choice.dtype), choice.reason
 
 

@@ -48,10 +48,7 @@ def train(experiment: Experiment) -> int:
     program_of(experiment)  # refuses what could not be read back
     devices.join(config)
     folder = Path(config.workdir).expanduser()
-    # Elsewhere a folder is read, and refused, where it is claimed.
-    left_open = config.dtype == precision.AUTO
-    begun = population_folder.dtype_begun(folder) if left_open else None
-    config, reason = precision.settle(config, begun)
+    config, reason = precision.settle(config, lambda: population_folder.dtype_begun(folder))
     task = Task(experiment, config, experiment.load(config), reason)
     for part in filter(None, task.source):
         data.check_samples(part.name, part.images)

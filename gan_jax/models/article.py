@@ -79,7 +79,7 @@ class ArticleDiscriminator(nn.Module):
         x = Conv(top, (3, 3), dtype=self.dtype, name="mix_7")(x)
         x = nn.leaky_relu(x, 0.2).reshape(images.shape[0], -1)
         logit = nn.Dense(1, dtype=jnp.float32, kernel_init=_glorot, name="logit")
-        return projected(logit(x)[:, 0].astype(jnp.float32), x, labels, self.num_classes)
+        return projected(logit(x)[:, 0], x, labels, self.num_classes)
 
 
 def players(options: PlayerOptions) -> tuple[ArticleGenerator, ArticleDiscriminator]:

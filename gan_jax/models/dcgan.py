@@ -9,46 +9,24 @@ checkerboard artifacts".
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 
-from gan_jax.layers import BatchNorm, Conv, ConvTranspose, Dense, normed
+from gan_jax.layers import BatchNorm, Conv, ConvTranspose, Dense, SmoothTranspose, normed
 from gan_jax.models.conditional import beside, projected
 from gan_jax.models.options import PlayerOptions, image_shape, scaled, stages
 from gan_jax.types import Array, Labels, Latents
 
-
-class SmoothTranspose(ConvTranspose):
-    """`ConvTranspose`, then a mean over neighbours, 1 : 2 : 1 down and across.
-
-    The mean has a zero at the frequency of a checkerboard, whose pixels alternate: none can be drawn, whatever the
-    kernel. The filter is the binomial one of StyleGAN's resampling (Karras et al. 2019, section 2, arXiv:1812.04948).
-    """
-
-    def __call__(self, x: Array) -> Array:
-        """Upsample a batch of images [B, H, W, C]."""
-        return _mean_of_neighbours(_mean_of_neighbours(super().__call__(x), 1), 2)
-
-
-def _mean_of_neighbours(x: Array, axis: int) -> Array:
-    size = x.shape[axis]
-    first, last = (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, size - 1))
-    padded = jnp.concatenate([first, x, last], axis)
-    before, here, after = (lax.slice_in_dim(padded, i, i + size, axis=axis) for i in (0, 1, 2))
-    return 0.25 * (before + after) + 0.5 * here
-
-
-IMAGE_LAYERS: dict[str, Callable[..., nn.Module]] = {
+IMAGE_LAYERS: dict[str, partial[nn.Module]] = {
     "conv": partial(Conv, kernel_size=(5, 5)),
     "conv_transpose": partial(ConvTranspose, kernel_size=(4, 4), strides=(2, 2)),
     "smooth_transpose": partial(SmoothTranspose, kernel_size=(4, 4), strides=(2, 2)),
 }
-HALF_SIZE = ("conv_transpose", "smooth_transpose")  # draw from the map of half the size
+# Those that draw from the map of half the size.
+HALF_SIZE = tuple(name for name, layer in IMAGE_LAYERS.items() if "strides" in layer.keywords)
 
 
 class DCGANGenerator(nn.Module):
@@ -140,7 +118,7 @@ class DCGANDiscriminator(nn.Module):
         for number, units in enumerate(self.hidden):
             x = layer(Dense(units, dtype=self.dtype, name=f"hidden_{number}"))(x)
             x = nn.leaky_relu(x, 0.2)
-        logits = layer(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0].astype(jnp.float32)
+        logits = layer(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0]
         return projected(logits, x, labels, self.num_classes)
 
 

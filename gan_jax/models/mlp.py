@@ -86,7 +86,7 @@ class MLPDiscriminator(nn.Module):
                 x = x.reshape(-1, width, self.maxout_pieces).max(axis=-1)
             else:
                 x = nn.leaky_relu(x, 0.2)
-        logits = dense(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0].astype(jnp.float32)
+        logits = dense(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0]
         return projected(logits, x, labels, self.num_classes)
 
 

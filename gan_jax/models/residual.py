@@ -109,7 +109,7 @@ class ResidualDiscriminator(nn.Module):
         maps = self.param("maps", spread, x.shape[1:]).astype(x.dtype)
         x = _dense_layers((x * maps[None]).sum(axis=(1, 2)), self.hidden, self.dtype)
         logit = nn.Dense(1, dtype=jnp.float32, kernel_init=_plain, name="logit")
-        return projected(logit(x)[:, 0].astype(jnp.float32), x, labels, self.num_classes)
+        return projected(logit(x)[:, 0], x, labels, self.num_classes)
 
 
 def players(options: PlayerOptions) -> tuple[ResidualGenerator, ResidualDiscriminator]:

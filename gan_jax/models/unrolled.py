@@ -105,7 +105,7 @@ class UnrolledDiscriminator(nn.Module):
                 x = _batch_norm(f"norm_{stage}", train)(x)
             x = nn.leaky_relu(x, 0.3)
         x = x.transpose(TO_BATCH_FIRST).reshape(images.shape[0], -1)
-        logits = nn.Dense(1, dtype=jnp.float32, name="logit")(x)[:, 0].astype(jnp.float32)
+        logits = nn.Dense(1, dtype=jnp.float32, name="logit")(x)[:, 0]
         return projected(logits, x, labels, self.num_classes)
 
 

@@ -114,7 +114,7 @@ class WaveDiscriminator(nn.Module):
         for number, units in enumerate(self.hidden):
             x = layer(plain_dense(units, dtype=self.dtype, name=f"hidden_{number}"))(x)
             x = nn.leaky_relu(x, SLOPE)
-        logits = layer(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0].astype(jnp.float32)
+        logits = layer(nn.Dense(1, dtype=jnp.float32, name="logit"))(x)[:, 0]
         return projected(logits, x, labels, self.num_classes)
 
 

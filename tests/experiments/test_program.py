@@ -1,5 +1,6 @@
 """Help, errors and exit codes of every program, and what begins before the slow imports."""
 
+import contextlib
 import errno
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,16 @@ def small(tmp_path):
 def finished(process: subprocess.Popen) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+@contextlib.contextmanager
+def children_that(handle: signal.Handlers, number: signal.Signals) -> Iterator[None]:
+    """Start what is inside with this: a child inherits what is ignored, and libtpu ignores SIGHUP in its process."""
+    before = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 # Help
@@ -317,13 +329,12 @@ def test_a_program_that_begins_may_take_arguments(small):
 )
 @pytest.mark.parametrize("where", ["imports", "main"])
 def test_a_signal_before_training_ends_the_program_at_once_in_one_line(small, number, code, where):
-    if signal.getsignal(number) == signal.SIG_IGN:
-        pytest.skip(f"{number.name} is ignored here, as under nohup")
     text = BEGINS if where == "imports" else BEGINS.replace("    print(flags", "    slow.wait()\n#")
     slow = SLEEPS if where == "imports" else "def wait():\n    print('imported', flush=True)\n    " + (
         "import time\n    try: time.sleep(60)\n    except BaseException: print('caught')\n"
     )  # fmt: skip
-    process = small(slow=slow, text=text)
+    with children_that(signal.SIG_DFL, number):
+        process = small(slow=slow, text=text)
     assert process.stdout.readline() == READY
     process.send_signal(number)
     assert finished(process) == (code, "", f"stopped by {number.name}\n")
@@ -364,11 +375,8 @@ def test_what_was_printed_before_a_signal_is_not_lost(small):
 
 
 def test_under_nohup_a_hangup_is_not_heard(small):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits what is ignored
-    try:
+    with children_that(signal.SIG_IGN, signal.SIGHUP):
         process = small(slow=SLEEPS)
-    finally:
-        signal.signal(signal.SIGHUP, before)
     assert process.stdout.readline() == READY
     process.send_signal(signal.SIGHUP)
     time.sleep(0.2)

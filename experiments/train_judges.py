@@ -50,7 +50,7 @@ def main() -> int:
         "led through Griffin-Lim": led_back(test.waves),
     }.items():
         heard = judges.listen(found, pictures_of(waves))
-        digits = (heard.probabilities.argmax(axis=1) == test.digits).mean()
+        digits = (heard.digits.argmax(axis=1) == test.digits).mean()
         speakers = (heard.speakers.argmax(axis=1) == test.speakers).mean()
         print(f"{name}: digits {digits:.2%}, speakers {speakers:.2%} of {len(waves)} right")
     minutes = (time.monotonic() - started) / 60

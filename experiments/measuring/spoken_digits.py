@@ -15,7 +15,15 @@ from experiments.measuring.measure import HIGHER, LOWER, Kind, Measure, Watch, Y
 from gan_jax import data, signals
 from gan_jax.data import Dataset, Naming
 from gan_jax.evaluation import spoken
-from gan_jax.evaluation.judges import SOUND, SPEAKERS, Heard, Judges, listen, load_judges
+from gan_jax.evaluation.judges import (
+    DIGITS,
+    SOUND,
+    SPEAKERS,
+    Heard,
+    Judges,
+    listen,
+    load_judges,
+)
 from gan_jax.evaluation.values import RESAMPLES, Value, Values, with_centred_interval, with_interval
 
 NAME = "spoken_digits"  # of the data set
@@ -23,6 +31,21 @@ DIGIT = r"(\d)_[a-z]+_\d+\.wav$"
 SPEAKER = r"\d_([a-z]+)_\d+\.wav$"
 TEST = r"_[0-4]\.wav$"  # recordings 0 to 4 of every speaker and digit
 NUM_SAMPLES, NUM_UNSEEN = 3_000, 300  # recordings in all, and in the test set
+
+
+class HeardOf(NamedTuple):
+    """What judges heard, and the probabilities of the classes that a game knows.
+
+    Attributes:
+      images: as `Heard` has them; so are `features`, `digits` and `speakers`.
+      probabilities: f32[N, K + M], of the K classes, then of the M answers with a "none".
+    """
+
+    images: np.ndarray
+    features: np.ndarray
+    digits: np.ndarray
+    speakers: np.ndarray
+    probabilities: np.ndarray
 
 
 class Recordings(NamedTuple):
@@ -80,7 +103,7 @@ def coverage(train: Heard, unseen: Heard, samples: Heard, resamples: int = RESAM
       resamples: of the intervals.
     """
     del train, unseen
-    landed = spoken.land(samples.probabilities, samples.speakers)
+    landed = spoken.land(samples.digits, samples.speakers)
     shares = {
         "sure_digit": landed.sure_digit,
         "sure_speaker": landed.sure_speaker,
@@ -126,13 +149,48 @@ def yardstick(train: Dataset, features: str | None = None) -> Yardstick:
             f"--features={features}: spoken digits are heard by judges of their own: leave --features out"
         )
     judges = load_judges()
+    of_classes = probabilities_of(train.class_names)
 
-    def hear(samples: np.ndarray) -> Heard:
-        return read(judges, samples)
+    def hear(samples: np.ndarray) -> HeardOf:
+        heard = read(judges, samples)
+        return HeardOf(*heard, heard.digits if of_classes is None else of_classes(heard))
 
     facts = {"features": "judges of spoken digits", "features_sha256": judges.sha256}
-    digits = train.class_names == tuple("0123456789")  # or other classes, as speakers
-    return Yardstick(hear(train.images), hear, facts, knows_classes=digits)
+    return Yardstick(hear(train.images), hear, facts, knows_classes=of_classes is not None)
+
+
+def probabilities_of(class_names: tuple[str, ...]) -> Callable[[Heard], np.ndarray] | None:
+    """Find how the judges answer for classes.
+
+    Args:
+      class_names: ten digits; six speakers; or sixty modes, a digit by a speaker, as "0_george".
+
+    Returns:
+      `Heard -> ` probabilities f32[N, K + M] of the K classes in their order and of the M answers with a "none"; or
+      None, where the judges know no such classes.
+    """
+    modes = tuple(f"{digit}_{speaker}" for digit in range(DIGITS) for speaker in SPEAKERS)
+    ways: dict[tuple[str, ...], Callable[[Heard], np.ndarray]] = {
+        tuple("0123456789"): lambda heard: heard.digits,
+        SPEAKERS: lambda heard: heard.speakers,
+        modes: lambda heard: of_both(heard.digits, heard.speakers),
+    }
+    return ways.get(class_names)
+
+
+def of_both(digits: np.ndarray, speakers: np.ndarray) -> np.ndarray:
+    """Give each pair of two judges' answers the product of their probabilities.
+
+    Args:
+      digits: f32[N, K + 1], the last of "none".
+      speakers: f32[N, S + 1], likewise.
+
+    Returns:
+      f32[N, (K + 1) * (S + 1)]: the pairs without a "none", digit * S + speaker, before those with one.
+    """
+    pairs = digits[:, :, None] * speakers[:, None, :]
+    parts = (pairs[:, :-1, :-1], pairs[:, :-1, -1], pairs[:, -1, :])
+    return np.concatenate([part.reshape(len(pairs), -1) for part in parts], axis=1)
 
 
 def refusal(name: str, shape: tuple[int, ...]) -> str:

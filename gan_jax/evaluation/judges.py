@@ -63,13 +63,13 @@ class Heard(NamedTuple):
     Attributes:
       images: their pictures, uint8 [N, 64, 64, 1].
       features: f32[N, 64].
-      probabilities: of the digits, f32[N, 11], the last of "none".
+      digits: their probabilities, f32[N, 11], the last of "none".
       speakers: of the speakers, f32[N, 7], likewise.
     """
 
     images: np.ndarray
     features: np.ndarray
-    probabilities: np.ndarray
+    digits: np.ndarray
     speakers: np.ndarray
 
 

@@ -27,10 +27,10 @@ def test_answers_are_those_of_the_network_whatever_the_batch(drawn):
     outputs, _ = network.apply(halved, {}, to_signed(jnp.asarray(PICTURES)), train=False)
     features, digits, speakers = np.split(np.asarray(outputs), [64, 75], axis=1)
     np.testing.assert_allclose(heard.features, features, rtol=1e-3, atol=1e-4)
-    for logits, said in ((digits, heard.probabilities), (speakers, heard.speakers)):
+    for logits, said in ((digits, heard.digits), (speakers, heard.speakers)):
         shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(said, shares, rtol=1e-3)
-    assert (heard.probabilities.shape, heard.speakers.shape) == ((5, 11), (5, 7))
+    assert (heard.digits.shape, heard.speakers.shape) == ((5, 11), (5, 7))
     assert heard.images is PICTURES
 
 
@@ -64,8 +64,8 @@ def test_the_judges_know_recordings_and_no_digit_from_noise(data_dir):
     waves = np.stack([read_wave(file.read_bytes(), judges.SOUND) for file in files])
     found = judges.load_judges()
     heard = judges.listen(found, to_pictures(waves, judges.SOUND))
-    assert (heard.probabilities.argmax(axis=1) == [digit for digit, _ in names]).mean() > 0.9
+    assert (heard.digits.argmax(axis=1) == [digit for digit, _ in names]).mean() > 0.9
     assert (heard.speakers.argmax(axis=1) == np.tile(np.arange(6), 10)).mean() > 0.9
     noise = control_sounds.white_noise(20, judges.SOUND.num_samples, np.random.default_rng(0))
     heard = judges.listen(found, to_pictures(noise, judges.SOUND))
-    assert (heard.probabilities.argmax(axis=1) == judges.DIGITS).all()
+    assert (heard.digits.argmax(axis=1) == judges.DIGITS).all()

@@ -24,6 +24,7 @@ from experiments.command.experiment import Source
 from experiments.command.program import UserError
 from experiments.many import members, one_call, summary
 from experiments.measuring import (
+    by_class,
     evaluation,
     floor,
     grey_images,
@@ -227,6 +228,42 @@ def test_spoken_digits_are_counted_where_both_judges_are_sure():
     assert same["sure"].interval == (1, 1) and same["spoken_kl"].interval == (2 * LN2, 2 * LN2)
 
 
+def test_a_digit_by_a_speaker_is_heard_where_both_judges_name_it():
+    """Two digits, two speakers: pairs 00, 01, 10, 11, then those with a "none"."""
+    digits, speakers = np.array([[0.5, 0.3, 0.2]]), np.array([[0.1, 0.6, 0.3]])
+    pairs = [0.05, 0.3, 0.03, 0.18, 0.15, 0.09, 0.02, 0.12, 0.06]
+    np.testing.assert_allclose(spoken_digits.of_both(digits, speakers), [pairs])
+
+
+def test_judges_answer_for_digits_speakers_and_both_and_for_nothing_else():
+    digits, speakers = np.eye(11)[[3, 10, 9]], np.eye(7)[[5, 0, 6]]
+    said = heard(digits, speakers)
+    modes = tuple(f"{digit}_{speaker}" for digit in range(10) for speaker in judges.SPEAKERS)
+    for names, expected in (
+        (tuple("0123456789"), [3, 10, 9]),
+        (judges.SPEAKERS, [5, 0, 6]),
+        (modes, [3 * 6 + 5, 60 + 10 + 0, 60 + 9]),
+    ):
+        answered = spoken_digits.probabilities_of(names)(said)
+        assert answered.argmax(axis=1).tolist() == expected and answered.max() == 1
+    for others in ((), modes[:59], modes[::-1], tuple("012345678")):
+        assert spoken_digits.probabilities_of(others) is None
+
+
+def test_a_game_told_digit_and_speaker_is_measured_by_whether_both_are_heard(monkeypatch):
+    """Four sounds, asked for mode 1: right; wrong digit; wrong speaker; no speaker."""
+    modes = tuple(f"{digit}_{speaker}" for digit in range(10) for speaker in judges.SPEAKERS)
+    said = heard(np.eye(11)[[0, 1, 0, 0]], np.eye(7)[[1, 1, 0, 6]])
+    monkeypatch.setattr(spoken_digits, "read", lambda judges, samples: said)
+    train = data.Dataset(np.zeros((4, 64, 64, 1), np.uint8), np.ones(4, np.int32), "", "", modes)
+    yardstick = spoken_digits.yardstick(train)
+    samples = Labelled(yardstick.read(train.images), train.labels)
+    assert yardstick.knows_classes and samples.read.digits is said.digits
+    assert value(by_class.asked(None, None, samples, 0), "label_agreement") == 0.25
+    others = spoken_digits.yardstick(train._replace(class_names=("a", "b")))
+    assert not others.knows_classes and others.read(train.images).probabilities is said.digits
+
+
 def test_sounds_are_compared_in_parts_as_large_as_the_test_set():
     """Training features 0 and 2: mean 1, variance 2. Parts of two unseen: (1, 1) has 2, (5, 5) 16 + 2."""
     train, unseen, samples = (
@@ -286,7 +323,10 @@ SAMPLES = {
 }  # fmt: skip
 SAMPLES |= dict.fromkeys(("pictures", "sounds"), SAMPLES["images"])
 SAMPLES["spoken_digits"] = tuple(
-    heard(np.eye(3)[[0] * 6 + [1]], np.eye(3)[[1] * 7], range(7), each.images)
+    spoken_digits.HeardOf(
+        *heard(np.eye(3)[[0] * 6 + [1]], np.eye(3)[[1] * 7], range(7), each.images),
+        np.eye(3)[[0] * 7],
+    )
     for each in SAMPLES["images"]
 )
 

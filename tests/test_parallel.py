@@ -88,6 +88,7 @@ def in_float64(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_eight_devices_train_as_one_in_every_leaf(in_float64, name):
     one, eight = (leaves(in_float64, name, k) for k in (1, 8))

@@ -48,6 +48,7 @@ def programs():
     yield "conditional", Conditional(), 4
 
 
+@pytest.mark.slow
 def test_the_pages_pixels_are_those_of_the_network_within_two_of_255():
     cases, truths, names = [], [], []
     inputs = np.random.default_rng(0).normal(size=(NUM, LATENTS)).astype("f4")

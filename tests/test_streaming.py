@@ -48,6 +48,7 @@ def test_samples_are_gathered_in_their_order_and_repeated():
     assert gather(Batch(PIXELS, None), chosen).labels is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["alternating", "article"])
 def test_a_chunk_is_the_same_wherever_its_data_lie(rule):
     gan = game(from_linen(ConvGenerator()), from_linen(ConvDiscriminator()))

@@ -24,6 +24,7 @@ def code_cells() -> list[str]:
     return ["".join(c["source"]) for c in content["cells"] if c["cell_type"] == "code"]
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(capsys):
     names: dict = {}
     for cell in code_cells():

@@ -148,6 +148,7 @@ def test_a_batch_without_images_is_refused(pixels):
         embed(load_features("mnist"), pixels, batch=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stated_accuracy_is_reached_on_the_real_test_set(name, data_dir):
     test = data.load(name, split="test", data_dir=data_dir)
@@ -176,6 +177,7 @@ def test_products_are_computed_in_full_precision_on_every_platform(pixels):
     assert len(products) == 6 and all("HIGHEST" in line for line in products)
 
 
+@pytest.mark.slow
 def test_folding_batch_norm_away_changes_nothing(pixels):
     def redraw(key, tree):
         leaves, structure = jax.tree.flatten(tree)

@@ -47,6 +47,7 @@ def test_a_file_says_what_it_reads_and_comes_back_as_it_was(tmp_path):
     assert brightness() == packed
 
 
+@pytest.mark.slow
 def test_a_trained_shape_of_classifier_comes_back_as_it_was():
     classifier, shape = classifier_of((12, 40, 3), num_classes=5), (12, 40, 3)
     images = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (3, *shape)), jnp.float32)

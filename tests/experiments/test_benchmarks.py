@@ -63,7 +63,8 @@ def test_the_articles_contestants_take_their_steps(rule):
     game.make_runner(game.build(width=1 / 128), rule, batch=2, num_steps=1)()
 
 
-@pytest.mark.parametrize("at_once", [pytest.param(None, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("at_once", [None, 1])
 def test_the_contestants_of_many_seeds_take_their_steps(at_once):
     gan, data = dcgan_game.build("mlp"), dcgan_game.draw_data("mlp", num=10)
     dcgan_game.make_runner(gan, data, batch=2, num_steps=2)()

@@ -100,6 +100,7 @@ def test_a_run_of_images_is_measured_beside_its_floor(finished):
     assert "latents truncated at 0.5" in outcome.out and "accepted" in outcome.out
 
 
+@pytest.mark.slow
 def test_a_run_of_points_counts_modes(tmp_path, capsys):
     folder = tmp_path / "run"
     arguments = [*TINY, "--dataset=ring", "--latent_dim=2", f"--workdir={folder}"]
@@ -151,6 +152,7 @@ def test_a_folder_that_is_no_run_is_refused(arguments):
     assert outcome.code == 1 and len(outcome.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_measures_itself_keeps_its_best_which_can_be_drawn_and_measured(
     tmp_path, capsys
 ):
@@ -225,6 +227,7 @@ def draw(folder, out, choices: dict[str, list[str]]) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_each_measurement_once(tmp_path, capsys):
     folder, main = tmp_path / "run", import_main("gaussians")
     arguments = [*TINY, "--dataset=ring", "--latent_dim=2", f"--workdir={folder}", "--eval_every=2"]

@@ -241,6 +241,7 @@ def files_end_at(size: int) -> Iterator[Callable[[], None]]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "number"), [("line", 2), ("picture", 1), ("save", 1), ("save", 2)]
 )
@@ -288,6 +289,7 @@ def fill_up(path: Path) -> None:
 MOMENTS = [("line", 1), ("picture", 1), ("save", 0), ("save", 1), ("save", 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "number"), MOMENTS)
 def test_a_full_disk_stops_the_run_and_more_room_lets_it_end_the_same(
     lab, capfd, kept, what, number
@@ -339,6 +341,7 @@ def rights_over(folder: Path) -> Iterator[Callable[[], None]]:
             path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "number"), [("line", 1), ("picture", 1), ("save", 1), ("save", 2)]
 )
@@ -421,6 +424,7 @@ def test_a_rollback_goes_on_from_the_last_checkpoint_with_fresh_random_numbers(
     assert [record["step"] for record in found["metrics"]] == [2, 4, 6]
 
 
+@pytest.mark.slow
 def test_a_rollback_outlives_a_kill(lab, capsys, config):
     values = {"num_steps": 8}
     lab.meddle = spoil("g_loss", 3, times=1)

@@ -22,6 +22,8 @@ from experiments.record import program_of_run
 from experiments.record.restored import restore_run
 from gan_jax.rules import alternating, one_stage
 
+pytestmark = pytest.mark.slow  # programs from end to end
+
 TINY = (
     "--dataset=ring", "--width=0.05", "--batch_size=8", "--num_steps=4", "--steps_per_call=2", "--log_every=2",
     "--sample_every=4", "--checkpoint_every=2", "--g_lr=0.1", "--d_lr=0.1", "--compilation_cache=", "--noreport",

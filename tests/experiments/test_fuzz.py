@@ -26,6 +26,8 @@ from experiments.record import provenance
 from experiments.training import loop
 from gan_jax import data
 
+pytestmark = pytest.mark.slow  # programs from end to end
+
 KINDS = (
     "flag values", "unknown flags", "positionals", "flag files", "combinations", "run folders", "another run's",
     "run.json", "reading a run.json", "metrics.jsonl", "evaluations.jsonl", "population.json", "links", "data",

@@ -7,6 +7,7 @@ import pytest
 from commands import TINY, run
 
 
+@pytest.mark.slow
 def test_the_plane_counts_modes_and_samples_points(tmp_path):
     folder, out = tmp_path / "run", tmp_path / "points.npz"
     outcome = run("gaussians", *TINY, "--dataset=ring", f"--workdir={folder}")

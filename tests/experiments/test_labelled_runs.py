@@ -155,6 +155,7 @@ def conditional_task(folder, source, **values) -> Task:
     return Task(experiment, config, source)
 
 
+@pytest.mark.slow
 def test_a_conditional_run_is_trained_continued_and_read_back(tmp_path, source, monkeypatch):
     for name in ("save_curves", "save_animation"):
         monkeypatch.setattr(plots, name, lambda *arguments, **options: None)

@@ -19,6 +19,8 @@ from gan_jax import losses, plots
 
 gaussians_main = import_main("gaussians")
 
+pytestmark = pytest.mark.slow  # programs from end to end
+
 # Side by side they are tested elsewhere.
 POINTS = (
     *TINY,
@@ -30,8 +32,7 @@ POINTS = (
 )
 
 
-# In one call; and, slower to test, one after another.
-WAYS = ["yes", pytest.param("no", marks=pytest.mark.slow)]
+WAYS = ["yes", "no"]  # in one call; one after another
 
 
 def leaves(folder: Path) -> list[np.ndarray]:
@@ -114,9 +115,7 @@ def test_a_population_is_measured_again_by_evaluate(ways):
     assert json.loads((ways / "no" / "summary.json").read_text()) == before
 
 
-@pytest.mark.parametrize(
-    "kept", [1, *(pytest.param(kept, marks=pytest.mark.slow) for kept in (0, 3))]
-)
+@pytest.mark.parametrize("kept", [1, 0, 3])
 def test_runs_together_that_were_killed_end_as_if_they_were_not(
     ways, tmp_path, kept, capsys, monkeypatch
 ):

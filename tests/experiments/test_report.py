@@ -264,6 +264,7 @@ def test_a_page_is_not_written_through_a_link_that_leads_out(run, tmp_path):
     assert outside.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_seeds_have_a_page_each_and_one_of_all(tmp_path):
     folder = tmp_path / "seeds"
     shutil.copytree(FIXTURES / "ring_seeds", folder)
@@ -353,6 +354,7 @@ def test_a_drawing_keeps_the_order_of_value_interval_and_floor():
     assert 0 < drawn["floor_at"] < drawn["span"][0] < drawn["dots"][0] < drawn["span"][1] <= 200
 
 
+@pytest.mark.slow
 def test_a_generator_beyond_the_limit_is_shown_by_walks(run, monkeypatch):
     monkeypatch.setattr(generator, "MOST_BYTES", 10)
     found = Page(page.write(run).read_text())

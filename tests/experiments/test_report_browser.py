@@ -105,6 +105,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser, run):
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@pytest.mark.slow
 def test_the_browsers_pixels_are_jaxs_within_two_of_255(browser, run):
     restored = restore_run(run)
     latents = np.random.default_rng(0).normal(size=(LATENTS, restored.config.latent_dim))

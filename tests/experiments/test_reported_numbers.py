@@ -789,6 +789,7 @@ def test_a_run_is_finished_with_its_last_step_and_has_no_best_without_eval_every
     assert checkpoints_to_measure(tmp_path / "run", None) == {"last": None}
 
 
+@pytest.mark.slow
 def test_runs_of_one_call_share_its_time_and_every_batch_is_counted(tmp_path, monkeypatch, capsys):
     """Each reading of the clock by a module of ours is a second later: every chunk takes one second."""
     clock, real = [0.0], time.perf_counter

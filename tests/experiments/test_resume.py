@@ -72,6 +72,7 @@ def undisturbed(lab: Lab, periods: dict[str, int], capsys) -> dict[str, object]:
     return UNDISTURBED[key]
 
 
+@pytest.mark.slow
 @given(PERIODS, st.lists(MOMENTS, min_size=1, max_size=3))
 @example(AWKWARD, [0, 1, 7])  # before the first picture; in the first chunk; at a line of the log
 @example(AWKWARD, [10, 4])
@@ -116,6 +117,7 @@ def test_a_run_asked_to_stop_finishes_its_chunk_saves_says_how_to_go_on_and_ends
         assert found["metrics"] == expected["metrics"]
 
 
+@pytest.mark.slow
 def test_every_interval_is_logged_once_however_often_the_run_is_killed(lab, capsys):
     periods = {"steps_per_call": 1, "log_every": 1, "sample_every": STEPS, "checkpoint_every": 3}
     with small_run(**periods) as config:
@@ -126,6 +128,7 @@ def test_every_interval_is_logged_once_however_often_the_run_is_killed(lab, caps
     assert [json.loads(line)["step"] for line in lines] == list(range(1, STEPS + 1))
 
 
+@pytest.mark.slow
 def test_a_kill_loses_at_most_checkpoint_every_steps_however_slow_the_disk(
     lab, capsys, monkeypatch
 ):
@@ -147,6 +150,7 @@ def test_a_kill_loses_at_most_checkpoint_every_steps_however_slow_the_disk(
     assert opening.startswith("continuing after step 2 in")
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_steps_per_call_alone_differ_in_the_last_bits_at_most(lab, capsys):
     """XLA compiles a chunk of another length as another program."""
     whole = {"log_every": STEPS, "sample_every": STEPS, "checkpoint_every": STEPS}

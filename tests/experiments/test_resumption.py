@@ -115,6 +115,7 @@ def count_steps(metrics: dict, first_step: int) -> dict:
     return metrics | {"d_loss": steps.astype(np.float32)}
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_to_the_end_of_a_longer_one(lab, capsys, tmp_path):
     whole = configure(tmp_path / "whole", num_steps=12)
     run = configure(tmp_path / "run")
@@ -138,6 +139,7 @@ def leaves(run) -> list:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(run.state)]
 
 
+@pytest.mark.slow
 def test_a_continuation_stands_in_the_folder_and_replays(lab, capsys, tmp_path):
     run = configure(tmp_path / "run")
     assert lab.train(run, capsys).code == 0
@@ -183,6 +185,7 @@ def test_a_kill_between_the_two_files_of_a_continuation_costs_nothing(
     assert "--num_steps=8\n" in (tmp_path / "run" / "flagfile.txt").read_text()
 
 
+@pytest.mark.slow
 def test_with_another_log_period_every_step_is_averaged_once(lab, capsys, tmp_path):
     """Killed at step 5, when step 4 had its line and step 5 was in none."""
     lab.meddle = count_steps
@@ -207,6 +210,7 @@ def moment_after_the_first_save(lab: Lab, config, capsys) -> int:
     return lab.moments.index("while a save is written") + 1
 
 
+@pytest.mark.slow
 def test_a_schedule_or_too_few_steps_are_refused_and_nothing_is_touched(lab, capsys, tmp_path):
     run = configure(tmp_path / "run", lr_schedule="linear")
     assert lab.train(run, capsys).code == 0
@@ -218,6 +222,7 @@ def test_a_schedule_or_too_few_steps_are_refused_and_nothing_is_touched(lab, cap
     assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 def test_measurements_may_begin_later_and_end_earlier(lab, capsys, tmp_path):
     run = configure(tmp_path / "run")
     assert lab.train(run, capsys).code == 0

@@ -138,6 +138,7 @@ def assert_same(one: Path, other: Path) -> None:
         assert not differences(evidence(one / name), evidence(other / name))
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_are_those_in_turn_bit_for_bit(in_turn, tmp_path, capfd):
     folder = tmp_path / "many"
     arguments = [*POINTS, "--seeds=0,1", "--processes=2", f"--workdir={folder}"]

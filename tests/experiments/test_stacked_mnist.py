@@ -108,6 +108,7 @@ def test_channels_are_read_in_their_order():
     )
 
 
+@pytest.mark.slow
 def test_real_triples_of_mnist_reach_every_mode_as_a_perfect_sampler_would(data_dir):
     place = {"data_dir": str(data_dir)}
     train, test = (data.load("mnist", split=split, **place) for split in ("train", "test"))
@@ -122,6 +123,7 @@ def test_real_triples_of_mnist_reach_every_mode_as_a_perfect_sampler_would(data_
 # The program
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_it_promises(finished):
     records = [
         json.loads(line, parse_constant=reject_constant)
@@ -139,6 +141,7 @@ def test_a_run_leaves_what_it_promises(finished):
     assert json.loads(evaluation)["mode_kl"] > 0
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_beside_real_triples(finished):
     outcome = run("evaluate", f"--workdir={finished}", "--num_samples=300")
     assert outcome.code == 0, outcome.err
@@ -152,11 +155,13 @@ def test_a_run_is_measured_beside_real_triples(finished):
     assert rows["mode_kl"]["value"] > rows["mode_kl"]["floor"]
 
 
+@pytest.mark.slow
 def test_measures_of_grey_images_are_refused(finished):
     outcome = run("evaluate", f"--workdir={finished}", "--measures=frechet")
     assert outcome.code == 1 and "stacked" in outcome.err and outcome.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_samples_have_three_channels(finished, tmp_path):
     out = tmp_path / "out.npz"
     assert run("sample", f"--workdir={finished}", "--num_samples=3", f"--out={out}").code == 0

@@ -81,6 +81,7 @@ def lowered_operations(lowering):
         return ahead_of_time.count_operations(ahead_of_time.lower_chunk(config, where).as_text())
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_on_tpu_auto_is_lax_and_either_lowering_can_be_had():
     auto, lax, matmul = map(lowered_operations, ("auto", "lax", "matmul"))
@@ -127,6 +128,7 @@ def test_a_program_that_does_not_fit_is_refused_by_name(capsys):
     assert all(word in outcome.err for word in ("does not fit", "16 GB", "v5e:2x2", "--width"))
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_a_program_that_fills_more_than_a_chip_is_refused(capsys, monkeypatch):
     small = ahead_of_time.CHIPS["TPU v5 lite"]._replace(memory=1e-3)

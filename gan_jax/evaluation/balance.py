@@ -21,6 +21,8 @@ from gan_jax.types import Array, Logits
 LEAD = 0.85
 # D overfits clearly from here, as a share of the way from training to generated images' logits.
 OVERFIT = 0.5
+# Logits: a lead of training images that is smaller is noise of a D that sees no difference between any images.
+LEAST_LEAD = 0.1
 # A classifier is sure of a sample from here.
 SURE = 0.9
 
@@ -107,7 +109,8 @@ def overfitting_warning(train: float, unseen: float, fake: float) -> str | None:
     """Say in words when D knows its training images by heart.
 
     The heuristic r_v = (train - unseen) / (train - fake) is 0 for a D that takes unseen images for training images, and
-    1 for one that takes them for generated ones. D overfits clearly from 0.5 on.
+    1 for one that takes them for generated ones. D overfits clearly from 0.5 on, unless training images lead by less
+    than a tenth.
 
     Args:
       train: mean logit of training images.
@@ -119,7 +122,8 @@ def overfitting_warning(train: float, unseen: float, fake: float) -> str | None:
 
     Reference: Karras et al. 2020, equation 1, arXiv:2006.06676.
     """
-    if not train > unseen or not train > fake or train - unseen < OVERFIT * (train - fake):
+    lead = train - unseen
+    if not lead >= LEAST_LEAD or not train > fake or lead < OVERFIT * (train - fake):
         return None
     return (
         f"D overfits: mean logits of training images {train:.2f}, unseen ones {unseen:.2f}, generated ones {fake:.2f}: "

@@ -157,6 +157,9 @@ def test_a_classifier_is_sure_from_nine_in_ten():
         (1.0, 1.5, -1.0, False),  # unseen images look better
         (-2.0, -3.0, -1.0, False),  # generated ones look best: another trouble
         (0.0, 0.0, 0.0, False),
+        (0.01, -0.01, 0.0, False),  # a D at chance: noise
+        (0.05, -0.04, 0.0, False),
+        (0.05, -0.06, 0.0, True),
         (math.nan, 0.0, 0.0, False),
     ],
 )

@@ -7,8 +7,9 @@ spoken_digits.flags: shares of sounds of which the judges are sure (of the digit
 KL of all sounds to uniform, Frechet distance to the training recordings in parts of 300, kernel distance, near copies.
 
 Real recordings, then real ones led through Griffin-Lim, are what a generator of waves, then one of spectrograms, can
-reach. All other rows are made of the test set, and no judge should be sure of them; `spliced` (one digit's beginning,
-another's end) is of a kind that the judges never learnt of. Prints a table and one JSON line; --wav keeps them to hear.
+reach. The next rows are no digits, and no judge should be sure of them; `spliced` (one digit's beginning, another's
+end) is of a kind that the judges never learnt of. The last rows are real spectrograms, blurred or with noise before the
+way back to waves: how finely the judges hear. Prints a table and one JSON line; --wav keeps them to hear.
 """
 
 import json
@@ -67,12 +68,10 @@ def _controls(train, test):
     from gan_jax.evaluation import control_sounds
     from gan_jax.evaluation.judges import SOUND
 
-    def led_back(waves):
-        return signals.to_waves(signals.to_pictures(waves, SOUND), SOUND)
-
+    pictures = signals.to_pictures(test, SOUND)
     rng = np.random.default_rng(0)
     yield "real test", test
-    yield "real test + Griffin-Lim", led_back(test)
+    yield "real test + Griffin-Lim", signals.to_waves(pictures, SOUND)
     drawn = control_sounds.gaussian_pictures(signals.to_pictures(train, SOUND), NUM.value, rng)
     yield "Gaussian of 64 components", signals.to_waves(drawn, SOUND)
     yield "white noise", control_sounds.white_noise(NUM.value, SOUND.num_samples, rng)
@@ -80,6 +79,16 @@ def _controls(train, test):
     yield "backwards", control_sounds.backwards(test)
     yield "mixed in pairs", control_sounds.mixed(test, rng)
     yield "spliced", control_sounds.spliced(test, rng)
+    for bands in (0.5, 0.8):
+        changed = control_sounds.blurred(pictures, bands, axis=1)
+        yield f"blurred, {bands} bands", signals.to_waves(changed, SOUND)
+    yield (
+        "blurred, 0.8 columns",
+        signals.to_waves(control_sounds.blurred(pictures, 0.8, axis=2), SOUND),
+    )
+    for decibels in (1, 3):
+        changed = control_sounds.noisy(pictures, decibels * 255 / signals.RANGE_DB, rng)
+        yield f"noise of {decibels} dB", signals.to_waves(changed, SOUND)
 
 
 def _keep(name: str, waves) -> None:

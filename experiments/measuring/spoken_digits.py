@@ -30,6 +30,7 @@ NAME = "spoken_digits"  # of the data set
 DIGIT = r"(\d)_[a-z]+_\d+\.wav$"
 SPEAKER = r"\d_([a-z]+)_\d+\.wav$"
 TEST = r"_[0-4]\.wav$"  # recordings 0 to 4 of every speaker and digit
+DIGIT_NAMES = tuple(str(digit) for digit in range(DIGITS))
 NUM_SAMPLES, NUM_UNSEEN = 3_000, 300  # recordings in all, and in the test set
 
 
@@ -68,7 +69,7 @@ def recordings(path: str, cache: str = "") -> tuple[Recordings, Recordings]:
         for label_by in (DIGIT, SPEAKER)
     )
     names = (by_digit.train.class_names, by_speaker.train.class_names)
-    if names != (tuple("0123456789"), SPEAKERS):
+    if names != (DIGIT_NAMES, SPEAKERS):
         raise UserError(f"{path}: expected ten digits and {', '.join(SPEAKERS)}, got {names}")
     train, test = (
         Recordings(digit.images.reshape(len(digit.images), -1), digit.labels, speaker.labels)
@@ -169,9 +170,9 @@ def probabilities_of(class_names: tuple[str, ...]) -> Callable[[Heard], np.ndarr
       `Heard -> ` probabilities f32[N, K + M] of the K classes in their order and of the M answers with a "none"; or
       None, where the judges know no such classes.
     """
-    modes = tuple(f"{digit}_{speaker}" for digit in range(DIGITS) for speaker in SPEAKERS)
+    modes = tuple(f"{digit}_{speaker}" for digit in DIGIT_NAMES for speaker in SPEAKERS)
     ways: dict[tuple[str, ...], Callable[[Heard], np.ndarray]] = {
-        tuple("0123456789"): lambda heard: heard.digits,
+        DIGIT_NAMES: lambda heard: heard.digits,
         SPEAKERS: lambda heard: heard.speakers,
         modes: lambda heard: of_both(heard.digits, heard.speakers),
     }

@@ -1,11 +1,13 @@
 """Sounds that are no spoken digit, though each shares something with one: what a judge of digits must not be sure of.
 
 They are controls, rows of a table beside which a generator's is read; and what a judge learns that "no digit" means.
-Waves are f[N, T], with a peak of 1 or silent, and are changed into f32[N, T] of the same kind.
+Waves are f[N, T], with a peak of 1 or silent, and are changed into f32[N, T] of the same kind. Real spectrograms that
+are `blurred` or `noisy` are digits still: they say how finely a judge hears.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.ndimage import gaussian_filter1d
 
 from gan_jax.evaluation.components import principal_components
 
@@ -85,6 +87,34 @@ def gaussian_pictures(
     deviations = coordinates.std(axis=0)
     drawn = found.mean + (rng.normal(size=(num, len(deviations))) * deviations) @ found.axes
     return np.clip(np.rint(drawn), 0, 255).astype(np.uint8).reshape(num, *pictures.shape[1:])
+
+
+def blurred(pictures: ArrayLike, sigma: float, axis: int) -> np.ndarray:
+    """Blur spectrograms along one axis; what is silent stays so.
+
+    Args:
+      pictures: uint8 [N, H, W, C], silent where 0.
+      sigma: of the Gaussian, pixels.
+      axis: 1 along frequency, 2 along time.
+    """
+    pictures = np.asarray(pictures)
+    return _where_heard(pictures, gaussian_filter1d(pictures.astype(np.float64), sigma, axis))
+
+
+def noisy(pictures: ArrayLike, deviation: float, rng: np.random.Generator) -> np.ndarray:
+    """Add to every pixel that is not silent a normal number of its own.
+
+    Args:
+      pictures: uint8 [N, H, W, C], silent where 0.
+      deviation: standard deviation, of 255.
+      rng: draws the numbers.
+    """
+    pictures = np.asarray(pictures)
+    return _where_heard(pictures, pictures + deviation * rng.normal(size=pictures.shape))
+
+
+def _where_heard(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    return np.where(before > 0, np.clip(np.rint(after), 0, 255), 0).astype(np.uint8)
 
 
 def _others(num: int, rng: np.random.Generator) -> np.ndarray:

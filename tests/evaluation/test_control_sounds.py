@@ -51,6 +51,35 @@ def test_a_gaussian_keeps_mean_and_variance_of_pictures():
     np.testing.assert_allclose(found.std(axis=0), [12, 16], rtol=0.05)
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_spectrogram_is_blurred_along_one_axis_and_silence_stays_silent(axis):
+    """A Gaussian of .5 pixels leaves of a point 1 / (1 + 2 / e^2 + 2 / e^8) and gives its neighbours e^-2 of that."""
+    pictures = np.ones((2, 5, 5, 1), np.uint8)
+    pictures[0, 2, 2], pictures[1] = 201, 0
+    found = controls.blurred(pictures, 0.5, axis)
+    line = [1, 22, 158, 22, 1]  # 1 + 200 * (.000, .106, .786, .106, .000)
+    expected = np.ones((5, 5), np.uint8)
+    expected[(slice(None), 2) if axis == 1 else 2] = line
+    assert found.dtype == np.uint8 and found[0, :, :, 0].tolist() == expected.tolist()
+    assert not found[1].any()
+    pictures[0, 1, 2] = pictures[0, 2, 1] = 0
+    assert controls.blurred(pictures, 0.5, axis)[0, [1, 2], [2, 1], 0].tolist() == [0, 0]
+
+
+def test_noise_on_a_spectrogram_is_as_strong_as_asked_for_and_spares_silence():
+    pictures = np.full((1, 64, 64, 1), 128, np.uint8)
+    pictures[0, :, :9] = 0
+    found = controls.noisy(pictures, 12.75, np.random.default_rng(0)).astype(float)
+    assert not found[0, :, :9].any()
+    np.testing.assert_allclose(found[0, :, 9:].std(), 12.75, rtol=0.05)
+    np.testing.assert_allclose(found[0, :, 9:].mean(), 128, atol=1)
+    assert (
+        controls.noisy(np.full((1, 9, 9, 1), 250, np.uint8), 99, np.random.default_rng(0)).min()
+        < 250
+    )
+    np.testing.assert_array_equal(controls.noisy(pictures, 0, np.random.default_rng(0)), pictures)
+
+
 @pytest.mark.parametrize("name", ["backwards", "mixed", "spliced", "hissed"])
 def test_recordings_are_left_as_they_are(name):
     before = TWO.copy()

@@ -7,7 +7,6 @@ are `blurred` or `noisy` are digits still: they say how finely a judge hears.
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.ndimage import gaussian_filter1d
 
 from gan_jax.evaluation.components import principal_components
 
@@ -97,6 +96,8 @@ def blurred(pictures: ArrayLike, sigma: float, axis: int) -> np.ndarray:
       sigma: of the Gaussian, pixels.
       axis: 1 along frequency, 2 along time.
     """
+    from scipy.ndimage import gaussian_filter1d
+
     pictures = np.asarray(pictures)
     return _where_heard(pictures, gaussian_filter1d(pictures.astype(np.float64), sigma, axis))
 

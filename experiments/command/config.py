@@ -114,6 +114,7 @@ class _Shared:
     augment_control: str = "gap"
     augment_images: float = 500_000.0
     phase_shuffle: int = 0
+    penalty_last: float | None = None
 
 
 # One run's flags, by name; a penalty of the library has its weight here under its own name, None if it is absent.

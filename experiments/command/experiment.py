@@ -14,6 +14,7 @@ from experiments.command.config import Config
 from experiments.command.program import UserError
 from gan_jax.adaptive import SIGNALS, Control, adapting
 from gan_jax.data import Dataset
+from gan_jax.rules import share_at, weighing_less
 from gan_jax.sampling import sample_real
 from gan_jax.types import GAN, Batch, DrawReal, GANState, Rule
 
@@ -161,7 +162,16 @@ class Task(NamedTuple):
         """Build the game of other flags on these data."""
         num_classes = self.source.train.num_classes
         gan = self.experiment.game(config, self.sample_shape, num_classes)
+        if config.penalty_last is not None and not gan.penalties:
+            raise UserError(
+                "--penalty_last is of penalties: give one a weight, such as --r1_gamma=1, or leave it out"
+            )
         return self.rule_of(config).equip(gan)
+
+    def as_played(self, gan: GAN, state: GANState) -> GAN:
+        """Give the game as it is played from a state on: with --penalty_last, penalties weigh what they do there."""
+        last, num_steps = self.config.penalty_last, self.config.num_steps
+        return gan if last is None else weighing_less(gan, share_at(state.step, last, num_steps))
 
     @property
     def rule(self) -> Rule:
@@ -174,7 +184,7 @@ class Task(NamedTuple):
         Raises:
           UserError: it needs unseen data, and there are none.
         """
-        rule = self.experiment.rule(config)
+        rule = game.let_penalties_fall(config, self.experiment.rule(config))
         if config.augment_target is None:
             return rule
         if self.source.held_out is None:

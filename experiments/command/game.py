@@ -68,6 +68,13 @@ def choose_rule(config: Config) -> Rule:
     return rules.WEIGHED[config.update](*weight, **steps)
 
 
+def let_penalties_fall(config: Config, rule: Rule) -> Rule:
+    """Let a rule play with penalties whose weights change as --penalty_last says."""
+    if config.penalty_last is None:
+        return rule
+    return rules.falling_penalties(rule, config.penalty_last, config.num_steps)
+
+
 def _options(config: Config, sample_shape: tuple[int, ...], num_classes: int) -> PlayerOptions:
     # Without batch norm where penalties or a paired loss work on single samples (see docs/design.md).
     paired = config.loss == "relativistic"

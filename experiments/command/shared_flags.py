@@ -123,6 +123,11 @@ def _define_game() -> None:
         _float(
             name, None, f"weight of a penalty on D, averaged over the batch; unset: none. {said}"
         )
+    _float(
+        "penalty_last", None, "share of their weights that the penalties end at, reached by the same factor in every "
+        "step: with 0.1 and --r1_gamma=1 gamma is 1, 0.32 half-way and 0.1 at the end; unset: they stay",
+        low=1e-6, high=1e6,
+    )  # fmt: skip
     flags.DEFINE_string(
         "augment", "", f"what D sees of images is changed at random, for small data sets: {', '.join(AUGMENTATIONS)}, "
         "several separated by commas; empty: nothing"

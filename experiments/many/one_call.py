@@ -40,6 +40,7 @@ TRACED = (
     "adam_eps",
     "update_weight",
     "augment_target",
+    "penalty_last",
 )
 
 Note = Callable[[str, str], None]  # name of a run, what it said when it diverged

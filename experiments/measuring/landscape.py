@@ -1,5 +1,6 @@
 """The dynamics of a run at its checkpoints: numbers, words and pictures of what gan_jax.dynamics computes."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from gan_jax.jacobian import linearise
 from gan_jax.steps import init_state
 from gan_jax.types import GAN, Batch, GANState, Key, Players
 
+AsPlayed = Callable[[GANState], GAN]
 ALPHAS = np.linspace(0.0, 1.5, 61)  # along the way from the start to the end, and beyond
 
 
@@ -92,8 +94,9 @@ def measure(opened: Opened, request: Request) -> dict[str, Any]:
     data = jax.tree.map(jnp.asarray, task.data)
     num = request.num_samples * (1 + gan.loss.needs_real)
     batch = task.experiment.draw_real(data_key, data, num)
-    krylov = jax.jit(partial(_krylov, gan, 2 * request.num_eigenvalues))
-    turning = jax.jit(partial(_turning, gan))
+    as_played = partial(task.as_played, gan)
+    krylov = jax.jit(partial(_krylov, as_played, 2 * request.num_eigenvalues))
+    turning = jax.jit(partial(_turning, as_played))
     duality = jax.jit(partial(_duality, task, gan, request))
     found = []
     for step, state in states.items():
@@ -109,26 +112,32 @@ def measure(opened: Opened, request: Request) -> dict[str, Any]:
     steps = list(states)
     return {
         "checkpoints": found,
-        "path": _path(gan, states[steps[0]], states[steps[-1]], batch, field_key, steps),
+        "path": _path(as_played, states[steps[0]], states[steps[-1]], batch, field_key, steps),
         **request._asdict(),
     }
 
 
-def _linearised(gan: GAN, state: GANState, batch: Batch, key: Key):
-    field = game_field(gan, state, batch, key=key)
+def _linearised(as_played: AsPlayed, state: GANState, batch: Batch, key: Key):
+    field = game_field(as_played(state), state, batch, key=key)
     v, jacobian, _ = linearise(lambda w: (field(w), None), weights_of(state))
     return v, jacobian
 
 
 def _krylov(
-    gan: GAN, depth: int, state: GANState, batch: Batch, key: Key, factors: Players, start: Players
+    as_played: AsPlayed,
+    depth: int,
+    state: GANState,
+    batch: Batch,
+    key: Key,
+    factors: Players,
+    start: Players,
 ):
     """Project factors * J on the Krylov space of a direction.
 
     One compiled program serves the plain field (factors 1), Adam's (its multipliers), and each player's Hessian (-1 for
     its weights and 0 for the other's, with a start among its weights).
     """
-    _, jacobian = _linearised(gan, state, batch, key)
+    _, jacobian = _linearised(as_played, state, batch, key)
 
     def times(u: Players) -> Players:
         return jax.tree.map(jnp.multiply, factors, jacobian.times(u))
@@ -136,9 +145,9 @@ def _krylov(
     return spectrum.arnoldi(times, start, depth)
 
 
-def _turning(gan: GAN, state: GANState, batch: Batch, key: Key, u: Players):
+def _turning(as_played: AsPlayed, state: GANState, batch: Batch, key: Key, u: Players):
     """Compute the field's norms, and the rotation along it and along a direction."""
-    v, jacobian = _linearised(gan, state, batch, key)
+    v, jacobian = _linearised(as_played, state, batch, key)
     both = jax.tree.map(lambda a, b: jnp.stack([a, b]), v, u)
     along_field, along_u = jax.lax.map(partial(rotation, jacobian), both)
     norms = {
@@ -177,14 +186,9 @@ def _multipliers(task: Task, state: GANState, step: int) -> Players | None:
     config = task.config
     numbers = {"b2": config.b2, "eps": config.adam_eps}
     rates = game.last_learning_rates(config, step)
-    players = (state.generator, state.discriminator)
+    pairs = list(zip((state.generator, state.discriminator), rates, strict=True))
     try:
-        return Players(
-            *(
-                adam_multipliers(p.opt_state, r, **numbers)
-                for p, r in zip(players, rates, strict=True)
-            )
-        )
+        return Players(*(adam_multipliers(p.opt_state, rate, **numbers) for p, rate in pairs))
     except ValueError:
         return None
 
@@ -192,7 +196,8 @@ def _multipliers(task: Task, state: GANState, step: int) -> Players | None:
 def _duality(task: Task, gan: GAN, request: Request, state: GANState, data: Batch, key: Key):
     sizes = {"batch_size": task.config.batch_size, "num_samples": request.num_samples}
     draw = task.experiment.draw_real
-    return gap.duality_gap(gan, state, draw, data, num_steps=request.gap_steps, key=key, **sizes)
+    sizes["num_steps"] = request.gap_steps
+    return gap.duality_gap(task.as_played(gan, state), state, draw, data, key=key, **sizes)
 
 
 def _overfitting(task: Task, gan: GAN, state: GANState, num: int) -> dict[str, Any]:
@@ -209,12 +214,14 @@ def _overfitting(task: Task, gan: GAN, state: GANState, num: int) -> dict[str, A
     return {"overfitting": _floats(overfitting(*logits)._asdict())}
 
 
-def _path(gan: GAN, start: GANState, end: GANState, batch: Batch, key: Key, steps: list[int]):
+def _path(
+    as_played: AsPlayed, start: GANState, end: GANState, batch: Batch, key: Key, steps: list[int]
+):
     if len(steps) < 2:
         return None
 
     def follow(start: GANState, end: GANState) -> path.Path:
-        field: Field = game_field(gan, end, batch, key=key)
+        field: Field = game_field(as_played(end), end, batch, key=key)
         return path.path(field, weights_of(start), weights_of(end), jnp.asarray(ALPHAS))
 
     norm, cosine = jax.device_get(jax.jit(follow)(start, end))

@@ -14,6 +14,7 @@ from gan_jax.rules.adjusted import (
     symplectic_gradient_adjustment,
 )
 from gan_jax.rules.at_once import simultaneous, simultaneous_step
+from gan_jax.rules.falling import falling_penalties, share_at, weighing_less
 from gan_jax.rules.in_turn import alternating, alternating_step
 from gan_jax.rules.keras_procedure import article, article_step
 from gan_jax.rules.look_ahead import (
@@ -56,12 +57,15 @@ __all__ = [
     "extragradient_step",
     "extrapolation_from_the_past",
     "extrapolation_from_the_past_step",
+    "falling_penalties",
     "lookahead_by",
     "lookahead_minimax",
     "one_stage",
     "one_stage_step",
     "simultaneous",
+    "share_at",
     "simultaneous_step",
     "symplectic_by",
     "symplectic_gradient_adjustment",
+    "weighing_less",
 ]

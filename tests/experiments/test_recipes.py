@@ -63,6 +63,25 @@ def test_a_recipe_is_trained_to_its_end_and_measured_on_the_way(monkeypatch, tmp
     assert 0.0 <= found["unsure"] <= 1.0
 
 
+def test_a_recipes_penalties_fall_as_it_says(monkeypatch, tmp_path):
+    monkeypatch.setattr(recipe_run, "HELD_BACK", 300)
+    images = recipe_run.images_of(small_runs.configure(tmp_path / "unused"))
+    fast = {"num_steps": 8, "g_lr": 0.02, "d_lr": 0.02, "r1_gamma": 9.0}
+
+    def end(last):
+        config = small_runs.configure(tmp_path / "unused", penalty_last=last, **fast)
+        return recipe_run.train_and_measure(config, images, 2, (1.0,), 40)["d_loss"]
+
+    np.testing.assert_allclose(end(None), end(1.0), atol=2e-4)
+    assert abs(end(None) - end(1e-6)) > 1e-2
+
+
+@pytest.mark.parametrize("asked", [{"conditional": True}, {"augment_target": 0.5}])
+def test_games_that_are_not_searched_are_refused(asked, tmp_path):
+    with pytest.raises(UserError, match="recipes are of games without"):
+        recipe_run.images_of(small_runs.configure(tmp_path / "unused", **asked))
+
+
 def test_too_few_images_to_hold_any_back_are_refused(tmp_path):
     with pytest.raises(UserError, match="too few images"):
         recipe_run.images_of(small_runs.configure(tmp_path / "unused"))

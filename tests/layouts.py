@@ -3,8 +3,8 @@
     python tests/layouts.py JSON
 
 where JSON has `games` (keys of GAMES), `meshes` (numbers of devices), `x64` and `out` (a folder), and may have
-`distributed` [coordinator, processes, id], `programs`, `steps` [from, to], and `checkpoints`, the folder that steps
-beginning at 0 end in and later ones begin with.
+`distributed` [coordinator, processes, id], `programs` (spell them out and train nothing), `steps` [from, to], and
+`checkpoints`, the folder that steps beginning at 0 end in and later ones begin with.
 """
 
 import json
@@ -214,11 +214,12 @@ def main(order: dict) -> None:
 
 
 def write(order: dict, name: str, num_devices: int) -> None:
-    """Write what a game ends in on so many devices, and on demand the program."""
+    """Write what a game ends in on so many devices, or the program alone."""
     mesh = parallel.make_mesh(num_devices)
     file = Path(order["out"]) / f"{name}-{num_devices}-{jax.process_index()}"
     if order.get("programs"):
         file.with_suffix(".txt").write_text(program(name, mesh))
+        return
     result = train(name, mesh, order.get("steps", [0, STEPS]), order.get("checkpoints"))
     leaves = {
         jax.tree_util.keystr(path): np.asarray(leaf.addressable_data(0))

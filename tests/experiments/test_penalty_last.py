@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 from commands import TINY, call, import_main
 from small_runs import configure
-from tiny import assert_close, bits
+from tiny import assert_close, bits, quick_jit
 
 from experiments import mnist
 from experiments.command.experiment import Source, Task
@@ -36,12 +37,14 @@ def test_the_game_is_looked_at_as_it_is_played_at_a_step(tmp_path):
     falling = task(tmp_path, r1_gamma=2.0, penalty_last=0.01)
     gan = falling.gan
     batch = Batch(np.zeros((4, 8, 8, 1), np.float32))
-    state = init_state(gan, jax.random.key(0), batch)._replace(step=np.int32(2))
+    state = quick_jit(partial(init_state, gan))(jax.random.key(0), batch)
+    state = state._replace(step=np.int32(2))
     assert gan.penalties[0].weight == 2.0
     np.testing.assert_allclose(falling.as_played(gan, state).penalties[0].weight, 0.2, rtol=1e-6)
     metrics = {}
     for name, each in {"falling": falling, "lighter": task(tmp_path, r1_gamma=0.2)}.items():
-        metrics[name] = each.rule.step(each.gan, state, batch, key=jax.random.key(1))[1]
+        step = quick_jit(partial(each.rule.step, each.gan))
+        metrics[name] = step(state, batch, key=jax.random.key(1))[1]
     np.testing.assert_allclose(
         metrics["falling"]["d_penalty"], metrics["lighter"]["d_penalty"], rtol=1e-5
     )

@@ -63,6 +63,7 @@ def test_a_recipe_is_trained_to_its_end_and_measured_on_the_way(monkeypatch, tmp
     assert 0.0 <= found["unsure"] <= 1.0
 
 
+@pytest.mark.slow
 def test_a_recipes_penalties_fall_as_it_says(monkeypatch, tmp_path):
     monkeypatch.setattr(recipe_run, "HELD_BACK", 300)
     images = recipe_run.images_of(small_runs.configure(tmp_path / "unused"))

@@ -38,10 +38,8 @@ def images_of(config: Config) -> Images:
     """Load the training images and hold some back.
 
     Raises:
-      UserError: there are too few, or the flags ask for a game that is not searched here.
+      UserError: there are too few.
     """
-    if config.conditional or config.augment_target is not None:
-        raise UserError("recipes are of games without labels and --augment_target: leave them out")
     train = data.load(config.dataset, split="train", data_dir=config.data_dir)
     if len(train.images) < 2 * HELD_BACK:
         raise UserError(f"--dataset={config.dataset} has too few images to hold back any")
@@ -101,6 +99,7 @@ def train_and_measure(
 def _start(config: Config, images: np.ndarray, steps: int):
     rule = game.let_penalties_fall(config, game.choose_rule(config))
     gan = rule.equip(game.build_gan(config, images.shape[1:]))
+    game.refuse_falling_nothing(config, gan)
     keys, real = run_keys(config.seed), Batch(jnp.asarray(images))
     batch = Batch(jnp.zeros((config.batch_size, *images.shape[1:])))
     state = jax.jit(lambda key: init_state(gan, key, batch))(keys.init)

@@ -133,7 +133,12 @@ def steps_within(seconds: float, seconds_a_step: float) -> int:
     return max(1, int(seconds / seconds_a_step / CHUNK)) * CHUNK
 
 
-def _config_of(recipe: Recipe, seed: str) -> configs.Config:
+def config_of(recipe: Recipe, seed: str) -> configs.Config:
+    """Freeze the flags of a recipe.
+
+    Raises:
+      UserError: flags that there are not, that exclude one another, or that ask for what is not searched here.
+    """
     with flagsaver.flagsaver():
         try:
             rest = flags.FLAGS(["recipe", *recipe.arguments, f"--seed={seed}"])[1:]
@@ -141,7 +146,12 @@ def _config_of(recipe: Recipe, seed: str) -> configs.Config:
             raise program.UserError(f"recipe {recipe.name}: {error}") from error
         if rest:
             raise program.UserError(f"recipe {recipe.name}: {rest[0]!r} is not a flag")
-        return configs.from_flags()
+        config = configs.from_flags()
+        if config.conditional or config.augment_target is not None:
+            raise program.UserError(
+                f"recipe {recipe.name}: --conditional and --augment_target are not searched here: leave them out"
+            )
+        return config
 
 
 def _row(recipe: Recipe, seed: str) -> dict[str, Any]:
@@ -150,7 +160,7 @@ def _row(recipe: Recipe, seed: str) -> dict[str, Any]:
     from experiments.benchmarks import recipe_run
     from experiments.command import precision
 
-    config, _ = precision.settle(_config_of(recipe, seed))
+    config, _ = precision.settle(config_of(recipe, seed))
     images = recipe_run.images_of(config)
     second = recipe_run.seconds_a_step(config, images.learnt, CHUNK, TIMED_CHUNKS)
     config = dataclasses.replace(config, num_steps=steps_within(flags.FLAGS.seconds, second))

@@ -162,10 +162,7 @@ class Task(NamedTuple):
         """Build the game of other flags on these data."""
         num_classes = self.source.train.num_classes
         gan = self.experiment.game(config, self.sample_shape, num_classes)
-        if config.penalty_last is not None and not gan.penalties:
-            raise UserError(
-                "--penalty_last is of penalties: give one a weight, such as --r1_gamma=1, or leave it out"
-            )
+        game.refuse_falling_nothing(config, gan)
         return self.rule_of(config).equip(gan)
 
     def as_played(self, gan: GAN, state: GANState) -> GAN:

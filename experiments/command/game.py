@@ -75,6 +75,14 @@ def let_penalties_fall(config: Config, rule: Rule) -> Rule:
     return rules.falling_penalties(rule, config.penalty_last, config.num_steps)
 
 
+def refuse_falling_nothing(config: Config, gan: GAN) -> None:
+    """Raise UserError if --penalty_last is given to a game that has no penalties."""
+    if config.penalty_last is not None and not gan.penalties:
+        raise UserError(
+            "--penalty_last is of penalties: give one a weight, such as --r1_gamma=1, or leave it out"
+        )
+
+
 def _options(config: Config, sample_shape: tuple[int, ...], num_classes: int) -> PlayerOptions:
     # Without batch norm where penalties or a paired loss work on single samples (see docs/design.md).
     paired = config.loss == "relativistic"

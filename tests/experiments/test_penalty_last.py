@@ -14,6 +14,7 @@ from tiny import assert_close, bits, quick_jit
 from experiments import mnist
 from experiments.command.experiment import Source, Task
 from experiments.command.program import UserError
+from experiments.measuring import landscape
 from experiments.record.restored import restore_run
 from gan_jax.data.dataset import make_dataset
 from gan_jax.steps import init_state
@@ -88,3 +89,34 @@ def test_shares_are_swept_in_one_call_as_they_are_run_alone(tmp_path, capsys):
         assert call(main, [*line, f"--penalty_last={last}", f"--workdir={alone}"], capsys).code == 0
         assert f"penalty_last_{last}-" in member.name
         assert_close(restore_run(member).state.ema_params, restore_run(alone).state.ema_params)
+
+
+@pytest.mark.slow
+def test_the_landscape_of_a_checkpoint_is_that_of_the_game_as_it_is_played_there(tmp_path):
+    tasks = task(tmp_path, r1_gamma=2.0, penalty_last=0.01), task(tmp_path, r1_gamma=0.2)
+    batch = Batch(np.zeros((4, 8, 8, 1), np.float32))
+    gan, rule = tasks[0].gan, tasks[0].rule
+    first = state = quick_jit(partial(init_state, gan))(jax.random.key(0), batch)
+    step = quick_jit(partial(rule.step, gan))
+    for number in range(2):
+        state, _ = step(state, batch, key=jax.random.key(number))
+    request = landscape.Request(num_eigenvalues=2, num_samples=4, gap_steps=2)
+    falling, lighter = (
+        landscape.measure(landscape.Opened(each, each.gan, {0: first, 2: state}), request)
+        for each in tasks
+    )
+    one, other = (found["checkpoints"][1] for found in (falling, lighter))
+    for name in (
+        "field_norm",
+        "rotation",
+        "duality_gap",
+        "plain_eigenvalues",
+        "d_hessian_eigenvalues",
+    ):
+        assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
+    assert_close(falling["path"]["norm"], lighter["path"]["norm"], rtol=1e-3)
+    heavier = landscape.measure(
+        landscape.Opened(tasks[0], tasks[0].gan, {0: state._replace(step=np.int32(0))}), request
+    )["checkpoints"][0]
+    heavy, light = (each["field_norm"]["discriminator"] for each in (heavier, other))
+    assert abs(heavy - light) > 1e-2 * light

@@ -6,6 +6,7 @@ import small_runs
 
 from experiments.benchmarks import recipe_run, recipes
 from experiments.benchmarks.recipes import Recipe
+from experiments.command import shared_flags
 from experiments.command.program import UserError
 
 
@@ -77,10 +78,19 @@ def test_a_recipes_penalties_fall_as_it_says(monkeypatch, tmp_path):
     assert abs(end(None) - end(1e-6)) > 1e-2
 
 
-@pytest.mark.parametrize("asked", [{"conditional": True}, {"augment_target": 0.5}])
-def test_games_that_are_not_searched_are_refused(asked, tmp_path):
-    with pytest.raises(UserError, match="recipes are of games without"):
-        recipe_run.images_of(small_runs.configure(tmp_path / "unused", **asked))
+@pytest.mark.parametrize("asked", [("--conditional",), ("--augment=shift", "--augment_target=0.5")])
+def test_a_recipe_of_a_game_that_is_not_searched_is_refused_by_its_name(asked):
+    shared_flags.define_flags()
+    with pytest.raises(UserError, match="recipe a: --conditional and --augment_target are not"):
+        recipes.config_of(Recipe("a", asked), "100")
+
+
+def test_a_recipe_whose_penalties_are_none_cannot_let_them_fall(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipe_run, "HELD_BACK", 300)
+    config = small_runs.configure(tmp_path / "unused", penalty_last=0.1)
+    images = recipe_run.images_of(config)
+    with pytest.raises(UserError, match="--penalty_last is of penalties: give one a weight"):
+        recipe_run.seconds_a_step(config, images.learnt, 2, 1)
 
 
 def test_too_few_images_to_hold_any_back_are_refused(tmp_path):
